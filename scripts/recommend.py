@@ -1,0 +1,8 @@
+"""Run `tfzoo recommend`; `--help` lists the options."""
+
+import sys
+
+from tfzoo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["recommend", *sys.argv[1:]]))

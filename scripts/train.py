@@ -1,0 +1,8 @@
+"""Run `tfzoo train`; `--help` lists the options."""
+
+import sys
+
+from tfzoo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))

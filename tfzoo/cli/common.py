@@ -1,0 +1,93 @@
+"""What several commands share: reading data, choosing the device, checking folders."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tfzoo.data.datasets import load_dataset
+from tfzoo.data.datasets.files import from_file
+from tfzoo.data.interactions import Interactions
+from tfzoo.errors import UsageError
+from tfzoo.experiment import Experiment
+from tfzoo.training.record import RunRecord
+from tfzoo.training.settings import Recipe
+
+console = Console()
+
+
+def configure_device(options: argparse.Namespace) -> None:
+    """Choose the device and the precision; raises `UsageError` where there is no GPU."""
+    import keras
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if options.device == "gpu" and not gpus:
+        raise UsageError("--device gpu: TensorFlow sees no GPU here. Use --device auto or cpu.")
+    tf.config.set_visible_devices([] if options.device == "cpu" else gpus, "GPU")
+    keras.config.set_dtype_policy(options.precision)
+
+
+def data_source(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the record must know to read the same data again."""
+    if options.data is None:
+        return {"dataset": options.dataset}
+    return {
+        "file": str(options.data.resolve()),
+        "user_col": options.user_col,
+        "item_col": options.item_col,
+        "rating_col": options.rating_col,
+        "time_col": options.time_col,
+        "sep": options.sep,
+        "duplicates": options.duplicates,
+        "rating_scale": options.rating_scale,
+    }
+
+
+def load_data(source: dict[str, Any]) -> Interactions:
+    """Read the data that `data_source` describes."""
+    if "dataset" in source:
+        return load_dataset(source["dataset"])
+    columns = {**source}
+    scale = columns.pop("rating_scale")
+    return from_file(Path(columns.pop("file")), **columns, rating_scale=tuple(scale) if scale else None)
+
+
+def reopen(options: argparse.Namespace) -> tuple[Experiment, RunRecord]:
+    """Rebuild the experiment of a finished run from its record.
+
+    Raises:
+        UsageError: the data is not the data that the run was trained on.
+    """
+    record = RunRecord.load(options.run)
+    source = dict(record.data)
+    if options.data is not None:
+        source["file"] = str(options.data.resolve())
+    experiment = Experiment.prepare(Recipe(**record.recipe), load_data(source), record.seed, source)
+    import keras
+
+    keras.config.set_dtype_policy(record.precision)
+    if experiment.fingerprint() != record.fingerprint:
+        raise UsageError(f"The data is not the data that {options.run} was trained on.")
+    return experiment, record
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Raise `UsageError` unless files can be written below ``folder``; leaves nothing behind."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is not a folder")
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(f"{existing} is read-only")
+        with tempfile.TemporaryDirectory(prefix=".tfzoo-", dir=existing):
+            pass
+    except OSError as error:
+        raise UsageError(f"{option} {folder} cannot be written: {error}") from None

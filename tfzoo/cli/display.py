@@ -1,0 +1,26 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from tfzoo.cli.common import console
+from tfzoo.reporting.results import Summary, metric_rows
+
+
+def print_summary(summary: Summary) -> None:
+    """Print the test metrics of one model, the paper's beside ours."""
+    first = summary.first
+    seeds = len(summary.records)
+    title = f"{first.model} on {first.dataset}, recipe {summary.recipe}: {summary.protocol}, "
+    title += f"{seeds} seeds" if seeds > 1 else f"seed {first.seed}"
+    table = Table(title=title, title_justify="left")
+    for column in ("metric (test)", "paper", "ours", "difference"):
+        table.add_column(column, justify="left" if column.startswith("metric") else "right")
+    for row in metric_rows(summary):
+        table.add_row(*row)
+    console.print(table)
+    console.print(first.headline, highlight=False)
+    if first.paper is not None:
+        remark = f" {first.paper['remark']}" if first.paper["remark"] else ""
+        console.print(f"Paper: {first.paper['source']}.{remark}", highlight=False)

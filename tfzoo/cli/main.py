@@ -1,0 +1,197 @@
+"""Options of the `tfzoo` command, and what its exit status means."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfzoo.errors import TfzooError
+
+EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; those of the process if None.
+
+    Returns:
+        The exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted.
+    """
+    options = build_parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        command = importlib.import_module(f"tfzoo.cli.{options.command}")
+        command.run(options)
+    except TfzooError as error:
+        print(f"tfzoo: error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        hint = " Continue with the same command and --resume." if options.command == "train" else ""
+        print(f"\ntfzoo: interrupted.{hint}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="tfzoo",
+        description="Recommender models that match their papers: train, evaluate, export, recommend.",
+        epilog=EXIT_STATUS,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _train(commands)
+    _evaluate(commands)
+    _export(commands)
+    _recommend(commands)
+    _models(commands)
+    _results(commands)
+    return parser
+
+
+def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a model, print its results beside the paper's, export it",
+        description="Train a model with a recipe, print its results beside the paper's, and export it.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("--model", required=True, help="name of the model, see 'tfzoo models'")
+    _data_options(parser)
+    parser.add_argument(
+        "--recipe", default="paper", help="paper, tuned, or the path of a .yaml file (default: paper)"
+    )
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, default=0, help="fixes split, weights and order (default: 0)")
+    seeds.add_argument("--seeds", type=int, help="train with seeds 0..N-1 and print mean and deviation")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="GROUP.KEY=VALUE",
+        help="replace one setting of the recipe, such as training.epochs=5; may be repeated",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs"), help="folder of the runs (default: runs)"
+    )
+    parser.add_argument(
+        "--export-dir",
+        type=Path,
+        default=Path("saved_models"),
+        help="folder of the exported models (default: saved_models)",
+    )
+    parser.add_argument("--no-export", action="store_true", help="do not export a SavedModel")
+    parser.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    _device_options(parser)
+
+
+def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a trained run again",
+        description="Load the model of a run and measure it on a part of the split it was trained with.",
+        epilog=EXIT_STATUS,
+    )
+    _run_option(parser)
+    parser.add_argument("--part", choices=["train", "validation", "test"], default="test")
+    _device_options(parser)
+
+
+def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="export a trained run as a SavedModel",
+        description="Export the model of a run as the next version of a SavedModel for TensorFlow Serving.",
+        epilog=EXIT_STATUS,
+    )
+    _run_option(parser)
+    parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
+    parser.add_argument(
+        "--keep-seen", action="store_true", help="recommend may return items that the user has rated"
+    )
+
+
+def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "recommend",
+        help="print recommendations from an exported model",
+        description="Ask an exported SavedModel for recommendations, through its served signature.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("--user", required=True, help="id of the user, as the data set has it")
+    parser.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
+    parser.add_argument("--exclude", default="", help="item ids to leave out, separated by commas")
+    parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
+    parser.add_argument("--dataset", default="ml-100k", help="name of the data set (default: ml-100k)")
+    parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
+
+
+def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("models", help="list models, recipes and data sets", epilog=EXIT_STATUS)
+    parser.add_argument("pattern", nargs="?", default="*", help="names with wildcards, such as '*-woe'")
+
+
+def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "results",
+        help="print the table of all run records",
+        description="Summarise run records over seeds, ours beside the paper's.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("folders", nargs="*", type=Path, default=[Path("runs")], help="default: runs")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to a Markdown file")
+    parser.add_argument(
+        "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
+    )
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--dataset", default="ml-100k", help="name of a data set (default: ml-100k)")
+    source.add_argument("--data", type=Path, metavar="FILE", help="a CSV, TSV or Parquet file of your own")
+    parser.add_argument("--user-col", default="user_id", help="column of --data with the user ids")
+    parser.add_argument("--item-col", default="item_id", help="column of --data with the item ids")
+    parser.add_argument("--rating-col", default="rating", help="column of --data with the ratings")
+    parser.add_argument("--time-col", help="column of --data with the time of the interaction")
+    parser.add_argument("--sep", help="column separator of --data, if not as its suffix says")
+    parser.add_argument(
+        "--duplicates",
+        default="error",
+        choices=["error", "first", "last", "mean"],
+        help="what to do with several ratings of one user for one item (default: error)",
+    )
+    parser.add_argument(
+        "--rating-scale",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="lowest and highest rating possible (default: as observed)",
+    )
+
+
+def _run_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/edrs-ml-100k-paper/seed-0"),
+        help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
+
+
+def _device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument(
+        "--precision", choices=["float32", "mixed_float16", "mixed_bfloat16"], default="float32"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

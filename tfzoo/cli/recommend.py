@@ -1,0 +1,33 @@
+"""``tfzoo recommend``: ask an exported SavedModel."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.table import Table
+
+from tfzoo.cli.common import console
+from tfzoo.errors import UsageError
+from tfzoo.serving.client import LocalClient
+from tfzoo.serving.export import latest_version
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    if options.k < 1:
+        raise UsageError(f"--k must be at least 1. Received {options.k}.")
+    client = LocalClient(latest_version(options.export_dir / f"{options.model}-{options.dataset}"))
+    exclude = [item for item in options.exclude.split(",") if item]
+    answer = client.recommend(options.user, options.k, exclude)
+    if not answer.known_user:
+        console.print(f"User {options.user} is not in the training data: popular items.", highlight=False)
+    table = Table(title=f"{options.model} on {options.dataset}: top {options.k} for user {options.user}")
+    table.add_column("rank", justify="right")
+    table.add_column("item")
+    if client.titles:
+        table.add_column("title")
+    table.add_column("score" if answer.known_user else "interactions", justify="right")
+    for rank, (item, score) in enumerate(zip(answer.item_ids, answer.scores, strict=True), start=1):
+        title = [client.titles.get(str(item), "")] if client.titles else []
+        table.add_row(str(rank), str(item), *title, f"{score:.3f}" if answer.known_user else f"{score:.0f}")
+    console.print(table)

@@ -1,0 +1,88 @@
+"""``tfzoo train``: from a recipe and data to records, a table and a SavedModel."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tfzoo.cli.common import check_writable, configure_device, console, data_source, load_data
+from tfzoo.cli.display import print_summary
+from tfzoo.cli.export import export_run
+from tfzoo.errors import UsageError
+from tfzoo.experiment import Experiment, run_folder
+from tfzoo.experiment import run as run_experiment
+from tfzoo.reporting.results import summarise
+from tfzoo.training.checkpoint import TrainingState
+from tfzoo.training.recipe import load_recipe
+from tfzoo.training.record import RunRecord
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command; every input is checked before anything is written."""
+    if options.seeds is not None and options.seeds < 1:
+        raise UsageError(f"--seeds must be at least 1. Received {options.seeds}.")
+    if options.seed < 0:
+        raise UsageError(f"--seed must be 0 or more. Received {options.seed}.")
+    seeds = list(range(options.seeds)) if options.seeds else [options.seed]
+    name = options.dataset if options.data is None else ""
+    recipe = load_recipe(options.model, name, options.recipe, options.overrides)
+    check_writable(options.output, "--output")
+    if not options.no_export:
+        check_writable(options.export_dir, "--export-dir")
+    configure_device(options)
+
+    source = data_source(options)
+    interactions = load_data(source)
+    console.print(interactions.describe(), highlight=False)
+    for note in interactions.notes:
+        console.print(f"  {note}", highlight=False)
+    experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
+    runs = [_train(experiment, options.output, options.resume) for experiment in experiments]
+    records = [record for record, _ in runs]
+    for summary in summarise(records):
+        print_summary(summary)
+    console.print(
+        f"Records: {run_folder(options.output, recipe, interactions.name, 0).parent}", highlight=False
+    )
+    if not options.no_export:
+        best = min(range(len(runs)), key=lambda i: records[i].metrics["validation"]["rmse"])
+        version = export_run(experiments[best], *runs[best], options.export_dir)
+        console.print(f"SavedModel: {version}", highlight=False)
+
+
+def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecord, Path]:
+    recipe, seed = experiment.recipe, experiment.seed
+    epochs = recipe.training.epochs
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(f"{recipe.model} seed {seed}", total=epochs, status="starting")
+
+        def show(state: TrainingState) -> None:
+            last = state.history[-1]
+            status = (
+                f"loss {last['loss']:.4f} val rmse {last['val_rmse']:.4f} "
+                f"best {state.best_value:.4f} in epoch {state.best_epoch}"
+            )
+            progress.update(bar, completed=state.epoch, status=status)
+            if not console.is_terminal and state.epoch % max(1, epochs // 10) == 0:
+                console.print(
+                    f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}", highlight=False
+                )
+
+        record, folder = run_experiment(experiment, output, resume=resume, on_epoch=show)
+        progress.update(bar, completed=epochs)
+    test = record.metrics["test"]
+    console.print(
+        f"{recipe.model} seed {seed}: test rmse {test['rmse']:.4f} mae {test['mae']:.4f}, best epoch "
+        f"{record.best_epoch} of {record.timing['epochs']:.0f}, {record.timing['train_seconds']:.0f} s",
+        highlight=False,
+    )
+    return record, folder

@@ -1,0 +1,1 @@
+"""Interactions, splits and tf.data pipelines; knows nothing of Keras models."""

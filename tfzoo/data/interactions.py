@@ -1,0 +1,137 @@
+"""The one in-memory table that every data set becomes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzoo.data.vocabulary import Vocabulary
+from tfzoo.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """User-item interactions as columns, with the vocabularies that give the ids their meaning.
+
+    Attributes:
+        users: vocabulary of raw user ids; dense user ids are ``1..num_users``.
+        items: vocabulary of raw item ids; dense item ids are ``1..num_items``.
+        user_id: int32 ``[n]``.
+        item_id: int32 ``[n]``.
+        rating: float32 ``[n]`` or None for implicit feedback.
+        timestamp: int64 ``[n]``, seconds since 1970, or None.
+        item_features: name -> values, shape ``[num_items + 1]``, row 0 for the unknown item
+            (``title`` and ``genres`` where the data set has them).
+        user_features: the same for users.
+        rating_scale: lowest and highest rating that the data set allows.
+        name: short name of the data set, used in folder names.
+        notes: what the reader kept, dropped or changed, one sentence each.
+    """
+
+    users: Vocabulary
+    items: Vocabulary
+    user_id: NDArray[np.int32]
+    item_id: NDArray[np.int32]
+    rating: NDArray[np.float32] | None = None
+    timestamp: NDArray[np.int64] | None = None
+    item_features: Mapping[str, NDArray] = field(default_factory=dict)
+    user_features: Mapping[str, NDArray] = field(default_factory=dict)
+    rating_scale: tuple[float, float] | None = None
+    name: str = "interactions"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        columns = {
+            "user_id": np.int32,
+            "item_id": np.int32,
+            "rating": np.float32,
+            "timestamp": np.int64,
+        }
+        for column, dtype in columns.items():
+            values = getattr(self, column)
+            if values is None:
+                continue
+            values = np.array(values, dtype=dtype)
+            if values.shape != np.shape(self.user_id):
+                raise DataError(
+                    f"Column '{column}' must have one value per interaction. Received shape "
+                    f"{values.shape}, expected {np.shape(self.user_id)}."
+                )
+            values.setflags(write=False)
+            object.__setattr__(self, column, values)
+        check_ids(self.user_id, len(self.users), "user_id")
+        check_ids(self.item_id, len(self.items), "item_id")
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    @property
+    def num_users(self) -> int:
+        """Number of known users; tables have one row more, row 0, for the unknown user."""
+        return len(self.users)
+
+    @property
+    def num_items(self) -> int:
+        """Number of known items; tables have one row more, row 0, for the unknown item."""
+        return len(self.items)
+
+    @property
+    def ratings(self) -> NDArray[np.float32]:
+        """The ratings; raises `DataError` where the data set has none."""
+        if self.rating is None:
+            raise DataError(f"'{self.name}' has no ratings; this task needs them (--rating-col).")
+        return self.rating
+
+    def take(self, rows: NDArray) -> Interactions:
+        """Return the interactions at the given row numbers, with the same vocabularies."""
+        return replace(
+            self,
+            user_id=self.user_id[rows],
+            item_id=self.item_id[rows],
+            rating=None if self.rating is None else self.rating[rows],
+            timestamp=None if self.timestamp is None else self.timestamp[rows],
+        )
+
+    def user_counts(self) -> NDArray[np.int64]:
+        """Number of interactions of each user, shape ``[num_users + 1]``."""
+        return np.bincount(self.user_id, minlength=self.num_users + 1)
+
+    def item_counts(self) -> NDArray[np.int64]:
+        """Number of interactions of each item, shape ``[num_items + 1]``."""
+        return np.bincount(self.item_id, minlength=self.num_items + 1)
+
+    def save_vocabularies(self, folder: Path) -> None:
+        """Write ``users.txt`` and ``items.txt``, one raw id a line, and their types."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.users.save(folder / "users.txt")
+        self.items.save(folder / "items.txt")
+        types = {"users": self.users.dtype, "items": self.items.dtype}
+        (folder / "types.json").write_text(json.dumps(types) + "\n", encoding="utf-8")
+
+    def describe(self) -> str:
+        """Return one line: counts, density and, with ratings, their mean."""
+        density = len(self) / (self.num_users * self.num_items)
+        text = (
+            f"{self.name}: {len(self):,} interactions, {self.num_users:,} users, "
+            f"{self.num_items:,} items, density {density:.2%}"
+        )
+        if self.rating is not None and len(self):
+            text += f", mean rating {self.rating.mean(dtype=np.float64):.4f}"
+        return text
+
+
+def check_ids(ids: NDArray, known: int, column: str) -> None:
+    """Raise `DataError` unless every dense id lies in ``0..known``.
+
+    Keras reads row -1 of a table for id -1, and XLA reads the last row for ids above it, both
+    without a word: so ids are checked before they reach a model.
+    """
+    wrong = (ids < 0) | (ids > known)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(f"Column '{column}', row {row}: id {ids[row]} lies outside 0..{known}.")

@@ -1,0 +1,62 @@
+"""Rows and columns of the rating matrix: stored sparse, made dense one batch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+class SparseRows(tf.Module):
+    """The rows of a sparse matrix in compressed form.
+
+    The arrays are variables, so that an exported graph that reads rows carries them in its
+    checkpoint and not as constants in the graph.
+
+    Args:
+        row: int ``[n]``, row number of each entry.
+        column: int ``[n]``, column number of each entry.
+        value: float ``[n]``.
+        shape: number of rows and columns.
+    """
+
+    def __init__(self, row: NDArray, column: NDArray, value: NDArray, shape: tuple[int, int]) -> None:
+        super().__init__()
+        order = np.lexsort((column, row))
+        splits = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=shape[0]))])
+        self.num_columns = shape[1]
+        self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name="splits")
+        self.columns = tf.Variable(column[order].astype(np.int32), trainable=False, name="columns")
+        self.values = tf.Variable(value[order].astype(np.float32), trainable=False, name="values")
+
+    def dense(self, rows: tf.Tensor, masked: tf.Tensor | None = None) -> tf.Tensor:
+        """Return the given rows as a dense matrix.
+
+        Args:
+            rows: int32, any shape ``[...]``.
+            masked: int32, same shape; one column a row whose entry is left out (the target
+                cell of a training example, which the model must not see).
+
+        Returns:
+            float32 ``[..., num_columns]``, zero where there is no entry.
+        """
+        flat = tf.reshape(rows, [-1])
+        at, column, value = self.entries(flat)
+        if masked is not None:
+            value = tf.where(column == tf.gather(tf.reshape(masked, [-1]), at), 0.0, value)
+        count = tf.size(flat)
+        matrix = tf.scatter_nd(tf.stack([at, column], axis=1), value, [count, self.num_columns])
+        return tf.reshape(matrix, tf.concat([tf.shape(rows), [self.num_columns]], axis=0))
+
+    def entries(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return the entries of the given rows (int32 ``[B]``).
+
+        Returns:
+            position in ``rows`` int32, column int32 and value float32, each ``[entries]``.
+        """
+        start = tf.gather(self.splits, rows)
+        length = tf.gather(self.splits, rows + 1) - start
+        before = tf.cumsum(length, exclusive=True)
+        at = tf.repeat(tf.range(tf.size(rows)), length)
+        entry = tf.range(tf.reduce_sum(length)) + tf.gather(start - before, at)
+        return at, tf.gather(self.columns, entry), tf.gather(self.values, entry)

@@ -1,0 +1,102 @@
+"""Raw ids to dense ids and back: 0 is unknown, known ids are 1..n."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tfzoo.errors import DataError
+
+INTEGER = "int64"
+STRING = "string"
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """A sorted list of distinct raw ids; the raw id at position ``i`` has the dense id ``i + 1``.
+
+    Attributes:
+        ids: raw ids, shape ``[n]``, int64 or str, sorted and distinct.
+    """
+
+    ids: NDArray
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.ids)
+        if ids.ndim != 1 or len(ids) == 0:
+            raise DataError("A vocabulary needs at least one id in a one-dimensional array.")
+        if ids.dtype.kind in "iu":
+            ids = ids.astype(np.int64)
+        elif ids.dtype.kind in "UTO":
+            ids = ids.astype(str)
+        else:
+            raise DataError(f"Ids must be integers or strings. Received dtype {ids.dtype}.")
+        if np.any(ids[1:] <= ids[:-1]):
+            raise DataError("The ids of a vocabulary must be sorted and distinct.")
+        ids.setflags(write=False)
+        object.__setattr__(self, "ids", ids)
+
+    @classmethod
+    def from_values(cls, values: ArrayLike) -> Vocabulary:
+        """Build the vocabulary of all distinct ``values`` (integers or strings, any shape)."""
+        return cls(np.unique(np.asarray(values)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self.dtype == other.dtype and np.array_equal(self.ids, other.ids)
+
+    @property
+    def dtype(self) -> str:
+        """``"int64"`` or ``"string"``."""
+        return INTEGER if self.ids.dtype.kind == "i" else STRING
+
+    def lookup(self, raw: ArrayLike) -> NDArray[np.int32]:
+        """Return the dense id of each raw id, int32, same shape; 0 where it is unknown.
+
+        Integers given to a string vocabulary are read as their decimal text, and the other way
+        round where the text is a whole number, so that ``"42"`` from a command line finds 42.
+        """
+        values = np.asarray(raw)
+        if self.dtype == INTEGER and values.dtype.kind not in "iu":
+            values, valid = _as_integers(values)
+        else:
+            valid = np.ones(values.shape, bool)
+            values = values.astype(np.int64 if self.dtype == INTEGER else str)
+        at = np.searchsorted(self.ids, values).clip(max=len(self.ids) - 1)
+        return np.where(valid & (self.ids[at] == values), at + 1, 0).astype(np.int32)
+
+    def decode(self, dense: ArrayLike) -> NDArray:
+        """Return the raw ids of dense ids 1..n; raises `DataError` for 0 or ids above n."""
+        index = np.asarray(dense)
+        if index.size and (index.min() < 1 or index.max() > len(self)):
+            raise DataError(f"Dense ids must lie in 1..{len(self)}. Received {index.min()} to {index.max()}.")
+        return self.ids[index - 1]
+
+    def save(self, path: str | Path) -> None:
+        """Write one id a line (UTF-8); line ``i``, counted from 1, has the dense id ``i``."""
+        Path(path).write_text("\n".join(map(str, self.ids.tolist())) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path, dtype: str) -> Vocabulary:
+        """Read what `save` wrote; ``dtype`` is ``"int64"`` or ``"string"``."""
+        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        return cls(np.array(lines, dtype=np.int64 if dtype == INTEGER else str))
+
+
+def _as_integers(values: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Read texts as whole numbers; the second array says which of them are."""
+    texts = values.astype(str)
+    valid = np.array([_is_integer(text) for text in texts.ravel()], bool).reshape(texts.shape)
+    return np.where(valid, texts, "0").astype(np.int64), valid
+
+
+def _is_integer(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= 18

@@ -1,0 +1,222 @@
+"""The parts that the rating models are put together from: a tower per side, and a head.
+
+A tower turns one user (or item) into one vector; a head turns a user vector and an item vector
+into a rating. Keeping them apart lets item vectors be computed once and reused or indexed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
+
+
+def embedding_tower(
+    side: str,
+    num_ids: int,
+    embedding_dim: int,
+    *,
+    units: tuple[int, ...] = (),
+    last_activation: str | None = "relu",
+    initializer: str | keras.Initializer = "uniform",
+    dense_l2: float = 0.0,
+    lookup_l2: float = 0.0,
+    output_l2: float = 0.0,
+    embedding_dropout: float = 0.0,
+    dropout: float = 0.0,
+    bias: bool = False,
+) -> keras.Model:
+    """Build id -> embedding -> fully connected layers.
+
+    Args:
+        side: ``"user"`` or ``"item"``; the model is named ``<side>_tower``.
+        num_ids: number of known ids; the table has one row more, row 0, for the unknown id.
+        embedding_dim: width of the embedding.
+        units: widths of the layers, all relu but for the last.
+        last_activation: activation of the last layer.
+        initializer: initialiser of the table.
+        dense_l2: L2 on kernels and biases of the layers.
+        lookup_l2: L2 on the looked-up rows, mean over the batch.
+        output_l2: L2 on the output of the last layer, mean over the batch.
+        embedding_dropout: dropout rate on the embedding.
+        dropout: dropout rate after each layer.
+        bias: append a trainable bias of the id as the last component of the vector.
+
+    Returns:
+        A model from ``{"<side>_id": int32 [B]}`` to a vector float32 ``[B, width]``.
+    """
+    ids = keras.Input((), dtype="int32", name=f"{side}_id")
+
+    def look_up(name: str, width: int, start: str | keras.Initializer) -> Any:
+        table = IdEmbedding(num_ids + 1, width, embeddings_initializer=start, name=f"{side}_{name}")
+        return KnownIdPenalty(lookup_l2)(table(ids), ids) if lookup_l2 else table(ids)
+
+    vector = look_up("embedding", embedding_dim, initializer)
+    if embedding_dropout:
+        vector = layers.Dropout(embedding_dropout)(vector)
+    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout)
+    if output_l2:
+        vector = KnownIdPenalty(output_l2)(vector, ids)
+    if bias:
+        vector = ops.concatenate([vector, look_up("bias", 1, "zeros")], axis=-1)
+    return keras.Model({f"{side}_id": ids}, _float32(vector), name=f"{side}_tower")
+
+
+def row_tower(
+    side: str,
+    row_length: int,
+    *,
+    units: tuple[int, ...],
+    last_activation: str | None = "relu",
+    dense_l2: float = 0.0,
+    input_dropout: float = 0.0,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Build row of the rating matrix -> fully connected layers.
+
+    Args:
+        side: ``"user"`` (a row of the matrix) or ``"item"`` (a column).
+        row_length: length of that row, column 0 for the unknown id included.
+        units: widths of the layers, all relu but for the last.
+        last_activation: activation of the last layer.
+        dense_l2: L2 on kernels and biases of the layers.
+        input_dropout: dropout rate on the row.
+        dropout: dropout rate after each layer.
+
+    Returns:
+        A model from ``{"<side>_row": float32 [B, row_length]}`` to a vector float32 ``[B, width]``.
+    """
+    row = keras.Input((row_length,), dtype="float32", name=f"{side}_row")
+    vector = layers.Dropout(input_dropout)(row) if input_dropout else row
+    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout)
+    return keras.Model({f"{side}_row": row}, _float32(vector), name=f"{side}_tower")
+
+
+def dot_head(
+    width: int,
+    *,
+    biases: bool = False,
+    mean_rating: float = 0.0,
+    sigmoid_scale: tuple[float, float] | None = None,
+) -> keras.Model:
+    """Build the inner product of a user and an item vector, with the usual offsets.
+
+    Args:
+        width: width of both vectors.
+        biases: the last component of each vector is a bias and is added, not multiplied.
+        mean_rating: constant that is added to the score.
+        sigmoid_scale: squash the score into this open interval with the logistic function.
+
+    Returns:
+        A model named ``head`` from ``user_vector`` and ``item_vector``, float32 ``[B, width]``,
+        to a rating float32 ``[B]``.
+    """
+    user, item = _vectors(width, width)
+    if biases:
+        score = ops.sum(user[:, :-1] * item[:, :-1], axis=-1) + user[:, -1] + item[:, -1]
+    else:
+        score = ops.sum(user * item, axis=-1)
+    if mean_rating:
+        score = score + float(mean_rating)
+    if sigmoid_scale is not None:
+        low, high = sigmoid_scale
+        score = low + (high - low) * ops.sigmoid(score)
+    return keras.Model({"user_vector": user, "item_vector": item}, score, name="head")
+
+
+def mlp_head(
+    user_width: int,
+    item_width: int,
+    *,
+    units: tuple[int, ...],
+    activation: str | None = "relu",
+    dense_l2: float = 0.0,
+    dropout: float = 0.0,
+    biases: bool = False,
+    mean_rating: float = 0.0,
+) -> keras.Model:
+    """Build fully connected layers on the concatenation of a user and an item vector.
+
+    Args:
+        user_width: width of the user vector.
+        item_width: width of the item vector.
+        units: widths of the hidden layers, all relu.
+        activation: activation of the rating unit.
+        dense_l2: L2 on kernels and biases.
+        dropout: dropout rate after each hidden layer.
+        biases: the last component of each vector is a bias that is added to the rating.
+        mean_rating: constant that is added to the rating.
+
+    Returns:
+        A model named ``head`` from ``user_vector`` and ``item_vector``, float32 ``[B, width]``,
+        to a rating float32 ``[B]``.
+    """
+    user, item = _vectors(user_width, item_width)
+    merged = ops.concatenate([user[:, :-1], item[:, :-1]] if biases else [user, item], axis=-1)
+    hidden = _dense_stack(merged, units, "relu", dense_l2, dropout)
+    rating = layers.Dense(
+        1, activation=activation, dtype="float32", name="rating_unit", **_penalties(dense_l2)
+    )(hidden)
+    rating = ops.squeeze(rating, axis=-1)
+    if biases:
+        rating = rating + user[:, -1] + item[:, -1]
+    if mean_rating:
+        rating = rating + float(mean_rating)
+    return keras.Model({"user_vector": user, "item_vector": item}, rating, name="head")
+
+
+def two_tower_model(
+    user_tower: keras.Model, item_tower: keras.Model, head: keras.Model, *, name: str
+) -> keras.Model:
+    """Join two towers and a head into a rating model.
+
+    Args:
+        user_tower: model with one input, from `embedding_tower` or `row_tower`.
+        item_tower: the same for items.
+        head: model from `dot_head` or `mlp_head`.
+        name: name of the model.
+
+    Returns:
+        A functional model from the towers' inputs to ``{"rating": float32 [B]}``.
+    """
+    inputs = {
+        tensor.name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name)
+        for tower in (user_tower, item_tower)
+        for tensor in tower.inputs
+    }
+    vectors = {
+        f"{side}_vector": tower({tensor.name: inputs[tensor.name] for tensor in tower.inputs})
+        for side, tower in (("user", user_tower), ("item", item_tower))
+    }
+    return keras.Model(inputs, {"rating": head(vectors)}, name=name)
+
+
+def _dense_stack(
+    tensor: Any, units: tuple[int, ...], last_activation: str | None, l2: float, dropout: float
+) -> Any:
+    for position, width in enumerate(units, start=1):
+        activation = last_activation if position == len(units) else "relu"
+        tensor = layers.Dense(width, activation=activation, **_penalties(l2))(tensor)
+        if dropout:
+            tensor = layers.Dropout(dropout)(tensor)
+    return tensor
+
+
+def _penalties(l2: float) -> dict[str, Any]:
+    if not l2:
+        return {}
+    return {"kernel_regularizer": keras.regularizers.L2(l2), "bias_regularizer": keras.regularizers.L2(l2)}
+
+
+def _vectors(user_width: int, item_width: int) -> tuple[Any, Any]:
+    user = keras.Input((user_width,), dtype="float32", name="user_vector")
+    item = keras.Input((item_width,), dtype="float32", name="item_vector")
+    return user, item
+
+
+def _float32(tensor: Any) -> Any:
+    """Leave the towers in float32 under mixed precision: heads and losses are float32."""
+    return layers.Activation("linear", dtype="float32", name="vector")(tensor)

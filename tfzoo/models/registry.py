@@ -1,0 +1,156 @@
+"""Which models there are, by name."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfzoo.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    import keras
+
+_Builder = TypeVar("_Builder", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a model was published.
+
+    Attributes:
+        authors: as the paper prints them, shortened with *et al.*
+        title: title of the paper.
+        venue: journal or conference, or what is known of it.
+        year: year of publication, None where the paper prints none.
+        url: DOI or address, empty where there is none.
+    """
+
+    authors: str
+    title: str
+    venue: str
+    year: int | None
+    url: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.authors}. {self.title}. {self.venue}{f', {self.year}' if self.year else ''}."
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the registry knows of one model.
+
+    Attributes:
+        name: lower case with hyphens.
+        task: name of the learning problem, see `tfzoo.tasks`.
+        paper: where it was published.
+        builder: the function that builds it.
+        summary: first line of the builder's docstring.
+    """
+
+    name: str
+    task: str
+    paper: Paper
+    builder: Callable[..., keras.Model]
+    summary: str
+
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The builder's keyword arguments, with their defaults and types."""
+        return dict(inspect.signature(self.builder, eval_str=True).parameters)
+
+
+_REGISTRY: dict[str, ModelInfo] = {}
+
+
+def register_model(name: str, *, task: str, paper: Paper) -> Callable[[_Builder], _Builder]:
+    """Put the decorated builder into the registry under ``name``.
+
+    Args:
+        name: lower case with hyphens, not yet taken.
+        task: name of the task that trains the model.
+        paper: where the model was published.
+
+    Returns:
+        A decorator that returns the builder unchanged; it may be applied more than once.
+    """
+
+    def register(builder: _Builder) -> _Builder:
+        if name in _REGISTRY:
+            raise ValueError(f"A model named '{name}' is registered already.")
+        summary = (inspect.getdoc(builder) or "").partition("\n")[0]
+        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary)
+        return builder
+
+    return register
+
+
+def list_models(pattern: str | Sequence[str] = "*") -> list[str]:
+    """Return the sorted names of the models that match ``pattern``.
+
+    Args:
+        pattern: a name with shell wildcards, such as ``"*-woe"``, or several of them.
+    """
+    _load()
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    return sorted(name for name in _REGISTRY if any(fnmatch.fnmatch(name, p) for p in patterns))
+
+
+def model_info(name: str) -> ModelInfo:
+    """Return what is known of a model.
+
+    Raises:
+        UsageError: there is no model of that name; the message names the nearest ones.
+    """
+    _load()
+    if name not in _REGISTRY:
+        raise UsageError(f"Unknown model '{name}'. {nearest(name, _REGISTRY)}")
+    return _REGISTRY[name]
+
+
+def create_model(name: str, num_users: int, num_items: int, **options: Any) -> keras.Model:
+    """Build a model by name.
+
+    Args:
+        name: a name from `list_models`.
+        num_users: number of known users; dense user ids are ``1..num_users``.
+        num_items: number of known items; dense item ids are ``1..num_items``.
+        **options: the builder's keyword arguments; those left out have the paper's values.
+
+    Returns:
+        A functional Keras model with dict inputs and dict outputs.
+
+    Raises:
+        UsageError: unknown model or option, or a size below 1.
+    """
+    info = model_info(name)
+    check_options(info, options)
+    for size, value in (("num_users", num_users), ("num_items", num_items)):
+        if value < 1:
+            raise UsageError(f"{size} must be at least 1. Received {value}.")
+    return info.builder(num_users=num_users, num_items=num_items, **options)
+
+
+def builders() -> dict[str, Callable[..., keras.Model]]:
+    """Return every registered builder by its function name."""
+    _load()
+    return {info.builder.__name__: info.builder for info in _REGISTRY.values()}
+
+
+def check_options(info: ModelInfo, options: Iterable[str]) -> None:
+    """Raise `UsageError` if the builder of ``info`` does not take one of ``options``."""
+    known = [option for option in info.options if option not in ("num_users", "num_items")]
+    for option in options:
+        if option not in known:
+            raise UsageError(f"Model '{info.name}' has no option '{option}'. {nearest(option, known)}")
+
+
+def _load() -> None:
+    """Import every module of this package; each registers its models."""
+    package = importlib.import_module("tfzoo.models")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"tfzoo.models.{module.name}")

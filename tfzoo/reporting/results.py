@@ -1,0 +1,205 @@
+"""From run records to tables: ours beside the paper's, as mean and deviation over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfzoo.errors import UsageError
+from tfzoo.training.checkpoint import write_atomically
+from tfzoo.training.record import FILE_NAME, RunRecord
+
+HEADLINE_METRICS = ("rmse", "mae")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One model on one data set with one recipe, over seeds.
+
+    Attributes:
+        records: the runs, by seed.
+    """
+
+    records: tuple[RunRecord, ...]
+
+    @property
+    def first(self) -> RunRecord:
+        """The record of the lowest seed."""
+        return self.records[0]
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe."""
+        return str(self.first.recipe["name"])
+
+    @property
+    def protocol(self) -> str:
+        """How the data was divided, without the seed."""
+        return self.first.protocol.replace(f", seed {self.first.seed}", "")
+
+    def reported(self, metric: str) -> float | None:
+        """Return the paper's figure, or None where it prints none."""
+        return None if self.first.paper is None else self.first.paper["metrics"].get(metric)
+
+    def mean(self, metric: str, part: str = "test") -> float:
+        """Return the mean of a metric over the seeds."""
+        return statistics.fmean(record.metrics[part][metric] for record in self.records)
+
+    def deviation(self, metric: str, part: str = "test") -> float | None:
+        """Return the sample standard deviation over the seeds; None for one seed."""
+        values = [record.metrics[part][metric] for record in self.records]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def text(self, metric: str, part: str = "test") -> str:
+        """Return ``mean ± deviation``, four decimals."""
+        deviation = self.deviation(metric, part)
+        mean = f"{self.mean(metric, part):.4f}"
+        return mean if deviation is None else f"{mean} ± {deviation:.4f}"
+
+
+def load_records(folders: Iterable[Path]) -> list[RunRecord]:
+    """Read every record below the given folders.
+
+    Args:
+        folders: folders of runs (``record.json`` below them), or of committed records
+            (``seed-<n>.json``), or single files.
+
+    Returns:
+        The records, in the order of their paths.
+
+    Raises:
+        UsageError: a folder does not exist or holds no record.
+    """
+    records = []
+    for folder in folders:
+        if folder.is_file():
+            records.append(RunRecord.load(folder))
+            continue
+        paths = sorted([*folder.rglob(FILE_NAME), *folder.rglob("seed-*.json")])
+        if not paths:
+            raise UsageError(f"No run records below {folder}.")
+        records.extend(RunRecord.load(path) for path in paths)
+    return records
+
+
+def summarise(records: Iterable[RunRecord]) -> list[Summary]:
+    """Group records that differ in the seed alone.
+
+    Raises:
+        UsageError: two records claim the same name but have different settings.
+    """
+    groups: dict[tuple[str, str, str], dict[int, RunRecord]] = defaultdict(dict)
+    for record in records:
+        groups[record.dataset, record.model, record.recipe["name"]][record.seed] = record
+    summaries = []
+    for key, group in sorted(groups.items()):
+        runs = tuple(group[seed] for seed in sorted(group))
+        if any(run.recipe != runs[0].recipe for run in runs):
+            raise UsageError(
+                f"The records of {' '.join(key)} were made with different settings; train them again."
+            )
+        summaries.append(Summary(runs))
+    return summaries
+
+
+def collect(record: RunRecord, folder: Path) -> Path:
+    """Copy a record to ``folder/<model>-<dataset>-<recipe>/seed-<n>.json``, without its history.
+
+    Machine paths do not travel: records of a user's own file are refused.
+
+    Raises:
+        UsageError: the record is of a data file and not of a named data set.
+    """
+    if "dataset" not in record.data:
+        raise UsageError(f"Only records of named data sets are collected. Received data {record.data}.")
+    target = folder / f"{record.model}-{record.dataset}-{record.recipe['name']}" / f"seed-{record.seed}.json"
+    text = record.model_copy(update={"history": []}).text()
+    write_atomically(target, lambda file: file.write(text.encode()))
+    return target
+
+
+def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
+    """Return rows (metric, paper, ours, difference) of the test metrics of one summary."""
+    rows = []
+    for metric in summary.first.metrics["test"]:
+        reported = summary.reported(metric)
+        paper = "" if reported is None else f"{reported:.3f}"
+        gap = "" if reported is None else f"{summary.mean(metric) - reported:+.3f}"
+        rows.append((metric, paper, summary.text(metric), gap))
+    return rows
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """Return a Markdown page with one table per data set.
+
+    Args:
+        summaries: from `summarise`.
+    """
+    lines = [
+        "# Results",
+        "",
+        "Written by `tfzoo results` from the run records in `results/`; every figure has a record.",
+        "Test errors are of predictions clipped to the rating scale and pooled over all test pairs;",
+        "the unclipped RMSE stands beside them. Settings and epochs are chosen on validation.",
+    ]
+    for dataset in sorted({summary.first.dataset for summary in summaries}):
+        lines += ["", f"## {dataset}", "", _row(_COLUMNS), _row(["---"] * len(_COLUMNS))]
+        chosen = [summary for summary in summaries if summary.first.dataset == dataset]
+        lines += [_row(_cells(summary)) for summary in chosen]
+        remarks = {
+            summary.first.paper["remark"]: None
+            for summary in chosen
+            if summary.first.paper is not None and summary.first.paper["remark"]
+        }
+        for remark in remarks:
+            lines += ["", remark]
+    lines += [
+        "",
+        "Run again with `python scripts/train.py --model MODEL --dataset DATASET --recipe RECIPE --seeds N`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_COLUMNS = [
+    "model",
+    "recipe",
+    "protocol",
+    "seeds",
+    "RMSE paper",
+    "RMSE ours",
+    "MAE paper",
+    "MAE ours",
+    "RMSE unclipped",
+    "train RMSE",
+    "parameters",
+    "seconds",
+]
+
+
+def _cells(summary: Summary) -> list[str]:
+    reported = {
+        metric: "" if summary.reported(metric) is None else f"{summary.reported(metric):.3f}"
+        for metric in HEADLINE_METRICS
+    }
+    seconds = statistics.fmean(record.timing["train_seconds"] for record in summary.records)
+    return [
+        summary.first.model,
+        summary.recipe,
+        summary.protocol,
+        str(len(summary.records)),
+        reported["rmse"],
+        summary.text("rmse"),
+        reported["mae"],
+        summary.text("mae"),
+        f"{summary.mean('rmse_unclipped'):.4f}",
+        f"{summary.mean('rmse', 'train'):.4f}",
+        f"{summary.first.parameters:,}",
+        f"{seconds:.0f}",
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

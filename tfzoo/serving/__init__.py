@@ -1,0 +1,1 @@
+"""Export to TensorFlow Serving, and a client for the exported models."""

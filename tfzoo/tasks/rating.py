@@ -1,0 +1,231 @@
+"""Explicit-rating prediction: a user and an item in, a rating out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
+from tfzoo.data.rows import SparseRows
+from tfzoo.layers import IdEmbedding
+
+SIDES = ("user", "item")
+
+
+class RatingSettings(BaseModel):
+    """Settings of the rating task.
+
+    Attributes:
+        loss: ``"mse"`` or ``"mae"``.
+        mask_target: in training, leave the rating to be predicted out of the rows that models
+            without embeddings read.
+        rows_from: which ratings fill those rows. ``"all"`` lets validation and test ratings
+            leak into the input; it exists to measure that leak.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loss: Literal["mse", "mae"] = "mse"
+    mask_target: bool = True
+    rows_from: Literal["train", "all"] = "train"
+
+
+class RatingTask:
+    """What a batch is, what is minimised, and how pairs and whole catalogues are scored.
+
+    Inputs of a batch are those that the model asks for by name: ``user_id``, ``item_id`` int32
+    ``[B]``; ``user_row`` float32 ``[B, num_items + 1]`` and ``item_row`` float32
+    ``[B, num_users + 1]``. The label is ``rating`` float32 ``[B]``.
+    """
+
+    name = "rating"
+    Settings = RatingSettings
+    monitor = "rmse"
+
+    def __init__(self, settings: RatingSettings | None = None) -> None:
+        self.settings = settings or RatingSettings()
+
+    def builder_arguments(self, train: Interactions) -> dict[str, Any]:
+        """Return what a recipe may ask for as ``auto``, from the training part alone."""
+        return {
+            "mean_rating": float(train.ratings.mean(dtype=np.float64)),
+            "rating_scale": train.rating_scale or (float(train.ratings.min()), float(train.ratings.max())),
+        }
+
+    def loss(self) -> keras.Loss:
+        """Return the training loss, a mean over the examples that are not padding."""
+        losses = {"mse": keras.losses.MeanSquaredError, "mae": keras.losses.MeanAbsoluteError}
+        return losses[self.settings.loss](reduction="mean_with_sample_weight")
+
+    def row_source(self, train: Interactions, everything: Interactions) -> Interactions:
+        """Return the interactions that fill the rows which models without embeddings read."""
+        return everything if self.settings.rows_from == "all" else train
+
+    def features(self, model: keras.Model, source: Interactions) -> PairFeatures:
+        """Prepare what turns ids into the inputs of ``model``; ``source`` fills the rows."""
+        return PairFeatures([tensor.name for tensor in model.inputs], source)
+
+    def train_dataset(
+        self,
+        features: PairFeatures,
+        train: Interactions,
+        *,
+        batch_size: int,
+        seed: int,
+        first_epoch: int = 0,
+        steps_per_block: int = 1,
+    ) -> tf.data.Dataset:
+        """Return endless shuffled epochs of training batches, several batches an element.
+
+        Args:
+            features: from `features`.
+            train: the training part.
+            batch_size: examples a batch.
+            seed: with the epoch number, fixes the order.
+            first_epoch: number of the first epoch, counted from 0.
+            steps_per_block: batches an element, ``S`` below.
+
+        Returns:
+            A dataset of ``(inputs, {"rating": [S, B]}, weight [S, B])``; the weight is 0 for
+            the padding at the end of an epoch, else 1.
+        """
+        users, items, ratings = (
+            tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
+        )
+
+        def batch(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+            inputs = features.inputs(
+                gather(users, rows), gather(items, rows), mask_target=self.settings.mask_target
+            )
+            return inputs, {"rating": gather(ratings, rows)}, tf.cast(rows >= 0, tf.float32)
+
+        blocks = shuffled_blocks(
+            len(train), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
+        )
+        return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def predictor(
+        self, model: keras.Model, features: PairFeatures
+    ) -> Callable[[Interactions], NDArray[np.float32]]:
+        """Return a function that predicts the rating of every interaction it is given, ``[n]``.
+
+        It stays valid while the weights of ``model`` change, and compiles once.
+        """
+        batch_size = 4096 if features.reads_rows else 32768
+
+        @tf.function(reduce_retracing=True)
+        def scores(user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+            return model(features.inputs(user_id, item_id), training=False)["rating"]
+
+        def predict(pairs: Interactions) -> NDArray[np.float32]:
+            size = min(batch_size, len(pairs))
+            users, items = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
+            parts = [
+                scores(gather(users, rows), gather(items, rows)).numpy()
+                for rows in ordered_batches(len(pairs), size)
+            ]
+            return np.concatenate(parts)[: len(pairs)]
+
+        return predict
+
+    def finish(self, model: keras.Model, train: Interactions) -> None:
+        """Give ids without training data the average row of their table, see `IdEmbedding`."""
+        counts = {"user": train.user_counts(), "item": train.item_counts()}
+        for side in SIDES:
+            for layer in model.get_layer(f"{side}_tower").layers:
+                if isinstance(layer, IdEmbedding):
+                    layer.fill_unseen(counts[side])
+
+    def scorer(self, model: keras.Model, features: PairFeatures) -> RatingScorer:
+        """Return the functions that an exported graph is made of."""
+        return RatingScorer(model, features)
+
+
+class PairFeatures(tf.Module):
+    """Turns user and item ids into the inputs that a rating model asks for by name.
+
+    Args:
+        names: input names of the model, among ``user_id``, ``item_id``, ``user_row``,
+            ``item_row``.
+        source: ratings that fill the rows; unused where the model reads ids only.
+    """
+
+    def __init__(self, names: list[str], source: Interactions) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.num_items = source.num_items
+        self.reads_rows = "user_row" in names or "item_row" in names
+        shape = (source.num_users + 1, source.num_items + 1)
+        self.rows: dict[str, SparseRows] = {}
+        if "user_row" in names:
+            self.rows["user"] = SparseRows(source.user_id, source.item_id, source.ratings, shape)
+        if "item_row" in names:
+            self.rows["item"] = SparseRows(source.item_id, source.user_id, source.ratings, shape[::-1])
+
+    def inputs(
+        self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for pairs of ids, int32 of any one shape."""
+        ids = {"user": user_id, "item": item_id}
+        other = {"user": item_id, "item": user_id}
+        inputs: dict[str, tf.Tensor] = {}
+        for side in SIDES:
+            masked = other[side] if mask_target else None
+            inputs.update(self.side(side, ids[side], masked=masked))
+        return inputs
+
+    def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Return the inputs of one tower."""
+        if side in self.rows:
+            return {f"{side}_row": self.rows[side].dense(ids, masked)}
+        return {f"{side}_id": ids}
+
+
+class RatingScorer(tf.Module):
+    """Scores pairs, or all items for a user, with the item side computed once.
+
+    Args:
+        model: a rating model with sub-models ``user_tower``, ``item_tower`` and ``head``.
+        features: turns ids into its inputs.
+    """
+
+    output_name = "rating"
+
+    def __init__(self, model: keras.Model, features: PairFeatures) -> None:
+        super().__init__()
+        self.features = features
+        self.model = model
+        self._user_tower = model.get_layer("user_tower")
+        self._head = model.get_layer("head")
+        self.item_vectors = tf.Variable(self._all_item_vectors(), trainable=False, name="item_vectors")
+
+    def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return the model's score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""
+        return self.model(self.features.inputs(user_id, item_id), training=False)[self.output_name]
+
+    def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
+        users = self._user_tower(self.features.side("user", user_id), training=False)
+
+        def one_user(vector: tf.Tensor) -> tf.Tensor:
+            repeated = tf.repeat(vector[tf.newaxis], tf.shape(self.item_vectors)[0], axis=0)
+            pair = {"user_vector": repeated, "item_vector": tf.convert_to_tensor(self.item_vectors)}
+            return self._head(pair, training=False)
+
+        return tf.map_fn(one_user, users, fn_output_signature=tf.TensorSpec([None], tf.float32))
+
+    def _all_item_vectors(self) -> NDArray[np.float32]:
+        item_tower = self.model.get_layer("item_tower")
+        num_rows = self.features.num_items + 1
+        parts = [
+            item_tower(self.features.side("item", ids), training=False).numpy()
+            for ids in tf.data.Dataset.range(num_rows, output_type=tf.int32).batch(4096)
+        ]
+        return np.concatenate(parts)

@@ -1,0 +1,109 @@
+"""One file that holds the whole state of a training, written so that it is never half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfzoo.errors import TfzooError
+
+Arrays = list[NDArray]
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands at the end of an epoch.
+
+    Attributes:
+        epoch: number of finished epochs.
+        best_epoch: number of the best epoch, counted from 1; 0 before the first.
+        best_value: its validation figure.
+        seconds: time spent in training so far, over all processes.
+        history: per epoch, metric name -> value.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_value: float = float("inf")
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file under a temporary name in the same folder, then rename it.
+
+    Args:
+        path: final name.
+        write: called with the open binary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path: Path, state: TrainingState, groups: dict[str, Arrays], fingerprint: str) -> None:
+    """Save the state of a training.
+
+    Args:
+        path: name of the file, ``.npz``.
+        state: where the training stands.
+        groups: name -> arrays, such as the weights and the optimizer's variables.
+        fingerprint: text that must be the same when the checkpoint is read.
+    """
+    arrays: dict[str, Any] = {f"{name}/{i}": array for name, group in groups.items() for i, array in enumerate(group)}
+    meta = {
+        "state": asdict(state),
+        "fingerprint": fingerprint,
+        "sizes": {name: len(group) for name, group in groups.items()},
+    }
+    write_atomically(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **arrays))
+
+
+def load_checkpoint(path: Path, fingerprint: str) -> tuple[TrainingState, dict[str, Arrays]]:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        TfzooError: the file is damaged, or belongs to a run with other settings.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(str(archive["meta"]))
+            groups = {
+                name: [archive[f"{name}/{i}"] for i in range(size)] for name, size in meta["sizes"].items()
+            }
+    except Exception as error:
+        raise TfzooError(
+            f"The checkpoint {path} cannot be read ({error}). Run again without --resume."
+        ) from error
+    if meta["fingerprint"] != fingerprint:
+        raise TfzooError(
+            f"The checkpoint {path} belongs to a run with other settings or other data. "
+            "Repeat the settings it was started with, or run again without --resume."
+        )
+    return TrainingState(**meta["state"]), groups
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a model in Keras' own format, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        model.save(temporary)
+        os.replace(temporary, path)

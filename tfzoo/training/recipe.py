@@ -1,0 +1,126 @@
+"""Recipes: from a name or a YAML file, and overrides, to checked settings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, create_model
+
+from tfzoo.errors import UsageError, nearest
+from tfzoo.models import ModelInfo, model_info
+from tfzoo.models.registry import check_options
+from tfzoo.tasks import get_task
+from tfzoo.training.settings import Recipe, parse
+
+AUTO = "auto"
+
+
+def list_recipes(model: str) -> list[str]:
+    """Return the names of the recipes that the package has for ``model``."""
+    folder = files("tfzoo.recipes") / model
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe, apply overrides, and check every value.
+
+    Args:
+        model: name of a registered model.
+        dataset: name of the data set; the file may hold settings and reported figures for it.
+        recipe: name of a recipe of the package, or path of a YAML file.
+        overrides: texts ``group.key=value`` that replace single values, values in YAML.
+
+    Returns:
+        The resolved recipe.
+
+    Raises:
+        UsageError: unknown model, recipe, key, or a value of the wrong type.
+    """
+    info = model_info(model)
+    name, values = _read(info, recipe)
+    per_dataset = values.pop("datasets", None) or {}
+    values = _merge(values, per_dataset.get(dataset) or {})
+    values = {**values, "model": model, "name": name}
+    for override in overrides:
+        _override(values, override)
+    settings: Recipe = parse(Recipe, values, f"recipe '{name}' of {model}")
+    task = parse(get_task(info.task).Settings, settings.task, f"recipe '{name}' of {model}, task")
+    builder = _check_builder(info, settings.builder, name)
+    return settings.model_copy(update={"task": task.model_dump(mode="json"), "builder": builder})
+
+
+def resolve_builder(recipe: Recipe, automatic: dict[str, Any]) -> dict[str, Any]:
+    """Replace each ``auto`` among the builder's arguments by the task's value."""
+    return {key: automatic[key] if value == AUTO else value for key, value in recipe.builder.items()}
+
+
+def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UsageError(f"Recipe file not found: {path}")
+        return path.stem, _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    known = list_recipes(info.name)
+    if recipe not in known:
+        raise UsageError(
+            f"Unknown recipe '{recipe}' of {info.name}. {nearest(recipe, known)} "
+            "A recipe of your own is given as the path of a .yaml file."
+        )
+    text = (files("tfzoo.recipes") / info.name / f"{recipe}.yaml").read_text(encoding="utf-8")
+    return recipe, _parse_yaml(text, recipe)
+
+
+def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: expected groups of settings. Received {type(values).__name__}.")
+    return values
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    *groups, name = key.strip().split(".")
+    if not separator or not groups or not name:
+        raise UsageError(f"--set takes group.key=value, such as training.epochs=5. Received '{override}'.")
+    target = values
+    for group in groups:
+        inner = target.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {override}: '{group}' is a value, not a group.")
+        target = inner
+    try:
+        target[name] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"--set {override}: the value is not valid YAML.") from None
+
+
+def _check_builder(info: ModelInfo, options: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """Check the builder's arguments against its signature, and convert them to its types."""
+    check_options(info, options)
+    automatic = {key for key, value in options.items() if value == AUTO}
+    hints = get_type_hints(info.builder)
+    fields: dict[str, Any] = {key: (hints[key], ...) for key in options if key not in automatic}
+    schema = create_model("Builder", __config__=ConfigDict(extra="forbid"), **fields)
+    given = {key: value for key, value in options.items() if key not in automatic}
+    checked = parse(schema, given, f"recipe '{recipe}' of {info.name}, builder").model_dump(mode="json")
+    return {key: AUTO if key in automatic else checked[key] for key in options}

@@ -1,0 +1,113 @@
+"""The record that every training leaves; tables and plots are made from records alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tfzoo.errors import TfzooError
+from tfzoo.training.checkpoint import write_atomically
+
+FILE_NAME = "record.json"
+
+
+class RunRecord(BaseModel):
+    """All that is worth knowing of one run; see README for the meaning of the fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    task: str
+    dataset: str
+    data: dict[str, Any]
+    protocol: str
+    recipe: dict[str, Any]
+    seed: int
+    fingerprint: str
+    parameters: int
+    metrics: dict[str, dict[str, float]]
+    headline: str
+    best_epoch: int
+    paper: dict[str, Any] | None
+    history: list[dict[str, float]]
+    timing: dict[str, float]
+    peak_memory_mb: float | None
+    precision: str
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    commit: str | None
+
+    def save(self, folder: Path) -> None:
+        """Write ``record.json`` into ``folder``, atomically."""
+        write_atomically(folder / FILE_NAME, lambda file: file.write(self.text().encode()))
+
+    def text(self) -> str:
+        """Return the record as JSON."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> RunRecord:
+        """Read a record from its file or its folder.
+
+        Raises:
+            TfzooError: there is none, or it is not a record.
+        """
+        file = path / FILE_NAME if path.is_dir() else path
+        try:
+            return cls.model_validate_json(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TfzooError(f"No run record at {file}. Train first, or give another --run.") from None
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise TfzooError(f"{file} is not a run record: {error}") from None
+
+
+def environment() -> dict[str, Any]:
+    """Return ``versions``, ``hardware``, ``commit`` and ``peak_memory_mb`` of this process."""
+    packages = ("tensorflow", "keras", "numpy", "pandas", "tfzoo")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    import tensorflow as tf
+
+    gpus = [
+        tf.config.experimental.get_device_details(d).get("device_name", "GPU")
+        for d in tf.config.get_visible_devices("GPU")
+    ]
+    return {
+        "versions": versions,
+        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "gpus": gpus},
+        "commit": _commit(),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of a source checkout, with a mark if it has changes."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _peak_memory_mb() -> float | None:
+    """Return the largest resident size of this process so far, where the system tells it."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -1,0 +1,147 @@
+"""Typed settings of a run; an unknown key or a wrong type is one clear error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfzoo.errors import UsageError, nearest
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of all groups of settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitSettings(Settings):
+    """How the data is divided.
+
+    Attributes:
+        kind: ``random``, ``k-fold`` or ``given``.
+        ratios: shares of train, validation and test of a random split.
+        folds: number of folds of a k-fold split.
+        fold: the test fold, counted from 0.
+        name: name of a published split, such as ``u1`` of ml-100k.
+        validation: share of the training rows that a k-fold or given split holds out.
+        cold: ``keep`` or ``drop`` validation and test rows whose user or item is not in train.
+        oversample: repeat every interaction before the split. Above 1 test rows leak into
+            training; it exists to measure that leak.
+    """
+
+    kind: Literal["random", "k-fold", "given"] = "random"
+    ratios: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    folds: Annotated[int, Field(ge=2)] = 5
+    fold: Annotated[int, Field(ge=0)] = 0
+    name: str | None = None
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    cold: Literal["keep", "drop"] = "keep"
+    oversample: Count = 1
+
+
+class TrainingSettings(Settings):
+    """How the weights are found.
+
+    Attributes:
+        optimizer: name of a Keras optimizer.
+        learning_rate: step size at the start.
+        schedule: ``constant``, or ``cosine`` from the learning rate to 0 over all epochs.
+        weight_decay: decoupled weight decay of the optimizer, 0 for none.
+        batch_size: examples a step.
+        epochs: largest number of epochs.
+        patience: epochs without a better validation figure before training stops; null for never.
+        restore_best: end with the weights of the best epoch rather than the last.
+        average: momentum of the running average of the weights; the averaged weights are
+            validated, kept and exported. 0 for none.
+        steps_per_call: steps that one call of the compiled program runs; null to choose.
+        jit_compile: compile the training step with XLA; null for wherever it helps.
+        checkpoint_seconds: least time between two checkpoints.
+    """
+
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "nadam"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    batch_size: Count = 512
+    epochs: Count = 100
+    patience: Count | None = 10
+    restore_best: bool = True
+    average: Fraction = 0.0
+    steps_per_call: Count | None = None
+    jit_compile: bool | None = None
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
+
+
+class Reported(Settings):
+    """Figures that a paper prints.
+
+    Attributes:
+        source: table or section they stand in.
+        metrics: metric name -> value.
+        remark: why ours differ, where that is known.
+    """
+
+    source: str
+    metrics: dict[str, float]
+    remark: str = ""
+
+
+class Recipe(Settings):
+    """Everything that fixes a run but its data and its seed.
+
+    Attributes:
+        model: name of a registered model.
+        name: ``paper``, ``tuned`` or the recipe's own.
+        description: one line on where the settings come from.
+        builder: the builder's keyword arguments; ``auto`` where the task works a value out
+            from the training part.
+        split: how the data is divided.
+        task: settings of the model's task.
+        training: how the weights are found.
+        reported: what the paper prints for this model and data set, if it does.
+    """
+
+    model: str
+    name: str
+    description: str = ""
+    builder: dict[str, Any] = {}
+    split: SplitSettings = SplitSettings()
+    task: dict[str, Any] = {}
+    training: TrainingSettings = TrainingSettings()
+    reported: Reported | None = None
+
+
+def parse(kind: type[BaseModel], values: dict[str, Any], where: str) -> Any:
+    """Validate ``values`` as settings of ``kind``.
+
+    Args:
+        kind: a settings class.
+        values: what was read from a file or the command line.
+        where: what to name in messages, such as the file.
+
+    Returns:
+        An instance of ``kind``.
+
+    Raises:
+        UsageError: every wrong key and value, one a line, with the nearest valid key.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(kind, problem) for problem in error.errors(include_url=False)]
+        raise UsageError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _explain(kind: type[BaseModel], problem: Any) -> str:
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        group: Any = kind
+        for part in path[:-1]:
+            group = group.model_fields[part].annotation
+        inside = f" in '{'.'.join(path[:-1])}'" if path[:-1] else ""
+        return f"unknown key '{path[-1]}'{inside}. {nearest(path[-1], group.model_fields)}"
+    return f"'{'.'.join(path)}': {problem['msg']}. Received {problem['input']!r}"

@@ -1,0 +1,250 @@
+"""The training loop: compiled blocks of steps, early stopping, checkpoints, resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import blocks_per_epoch, steps_per_epoch
+from tfzoo.errors import TfzooError
+from tfzoo.tasks.rating import PairFeatures, RatingTask
+from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
+from tfzoo.training.settings import TrainingSettings
+
+Validate = Callable[[], dict[str, float]]
+OnEpoch = Callable[[TrainingState], None]
+
+MAX_STEPS_PER_CALL = 64
+MAX_BLOCK_BYTES = 64 * 2**20
+
+
+class Trainer:
+    """Trains one model on one training part.
+
+    Keras' `fit` spends most of a small recommender step outside the step. Here one call of a
+    compiled program runs a whole block of steps, and shuffling is a function of seed and epoch,
+    so that a run which was killed continues exactly where its last checkpoint stood.
+
+    Args:
+        model: the model to train, not yet compiled.
+        task: its learning problem.
+        features: turns ids into the model's inputs.
+        train: the training part.
+        settings: how to train.
+        seed: fixes the order of the examples.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        task: RatingTask,
+        features: PairFeatures,
+        train: Interactions,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+    ) -> None:
+        self.model, self.task, self.features, self.train = model, task, features, train
+        self.settings, self.seed = settings, seed
+        steps = steps_per_epoch(len(train), settings.batch_size)
+        self._steps_per_call = settings.steps_per_call or self._choose_steps_per_call(steps)
+        self._blocks = blocks_per_epoch(len(train), settings.batch_size, self._steps_per_call)
+        model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
+        self._weights = model.trainable_variables
+        model.optimizer.build(self._weights)
+        self._averages = (
+            [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
+            if settings.average
+            else []
+        )
+        self._run_block = tf.function(self._block, jit_compile=self._use_xla())
+
+    def fit(
+        self,
+        validate: Validate,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+        fingerprint: str = "",
+        on_epoch: OnEpoch | None = None,
+    ) -> TrainingState:
+        """Train until the last epoch or until validation stops getting better.
+
+        Args:
+            validate: returns the validation metrics of the model as it is.
+            checkpoint: file for the state, written every few seconds; None for no checkpoints.
+            resume: continue from ``checkpoint`` where it exists.
+            fingerprint: identifies settings and data; a checkpoint with another one is refused.
+            on_epoch: called after each epoch.
+
+        Returns:
+            The final state; the model holds the best epoch's weights, or the last one's where
+            ``restore_best`` is off.
+
+        Raises:
+            TfzooError: the loss is not finite, or the checkpoint does not fit.
+        """
+        state, best = TrainingState(), self._snapshot()
+        if checkpoint is not None and resume and checkpoint.exists():
+            state, groups = load_checkpoint(checkpoint, fingerprint)
+            best = groups["best"]
+            self._restore_all(groups)
+        last_save = -math.inf
+        started = time.perf_counter() - state.seconds
+        batches = self._batches(state.epoch)
+        while not self._finished(state):
+            loss = self._run_epoch(batches, state.epoch)
+            state.epoch += 1
+            metrics, averaged = self._validate(validate)
+            value = metrics[self.task.monitor]
+            if value < state.best_value or not self.settings.restore_best:
+                best = averaged
+            if value < state.best_value:
+                state.best_value, state.best_epoch = value, state.epoch
+            state.history.append({"loss": loss, **{f"val_{key}": v for key, v in metrics.items()}})
+            state.seconds = time.perf_counter() - started
+            due = time.perf_counter() - last_save >= self.settings.checkpoint_seconds
+            if checkpoint is not None and (due or self._finished(state)):
+                save_checkpoint(checkpoint, state, {**self._all(), "best": best}, fingerprint)
+                last_save = time.perf_counter()
+            if on_epoch is not None:
+                on_epoch(state)
+        _assign(self.model.variables, best)
+        return state
+
+    def _finished(self, state: TrainingState) -> bool:
+        patience = self.settings.patience
+        stalled = patience is not None and state.epoch - state.best_epoch >= patience
+        return state.epoch >= self.settings.epochs or stalled
+
+    def _batches(self, first_epoch: int) -> Iterator[Any]:
+        dataset = self.task.train_dataset(
+            self.features,
+            self.train,
+            batch_size=self.settings.batch_size,
+            seed=self.seed,
+            first_epoch=first_epoch,
+            steps_per_block=self._steps_per_call,
+        )
+        return iter(dataset)
+
+    def _run_epoch(self, batches: Iterator[Any], epoch: int) -> float:
+        losses = [self._run_block(*next(batches)) for _ in range(self._blocks)]
+        steps = steps_per_epoch(len(self.train), self.settings.batch_size)
+        loss = float(tf.add_n(losses)) / steps
+        if not math.isfinite(loss):
+            raise TfzooError(
+                f"The training loss is not finite in epoch {epoch + 1} (learning rate "
+                f"{float(self.model.optimizer.learning_rate):g}). Try a smaller training.learning_rate."
+            )
+        return loss
+
+    def _block(
+        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Run one step for each batch of a block; batches of padding alone are left out."""
+        steps = tf.reduce_sum(tf.cast(tf.reduce_any(weight > 0, axis=1), tf.int32))
+        total = tf.constant(0.0)
+        step = tf.constant(0)
+        while step < steps:
+            total += self._step(
+                {key: value[step] for key, value in inputs.items()},
+                {key: value[step] for key, value in labels.items()},
+                weight[step],
+            )
+            step += 1
+        return total
+
+    def _step(
+        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor
+    ) -> tf.Tensor:
+        optimizer = self.model.optimizer
+        with tf.GradientTape() as tape:
+            outputs = self.model(inputs, training=True)
+            loss = self.model.compute_loss(inputs, labels, outputs, weight, training=True)
+            scaled = optimizer.scale_loss(loss)
+        optimizer.apply(tape.gradient(scaled, self._weights), self._weights)
+        if self._averages:
+            # A running mean at first: a fixed momentum would hold on to the initial weights.
+            count = tf.cast(optimizer.iterations.value, tf.float32)
+            momentum = tf.minimum(self.settings.average, count / (count + 10.0))
+            for average, weights in zip(self._averages, self._weights, strict=True):
+                average.assign(momentum * average + (1.0 - momentum) * weights.value)
+        return loss
+
+    def _validate(self, validate: Validate) -> tuple[dict[str, float], Arrays]:
+        """Validate the averaged weights where there are any, and return them with the metrics."""
+        if not self._averages:
+            return validate(), self._snapshot()
+        raw = [weight.numpy() for weight in self._weights]
+        _assign(self._weights, [average.numpy() for average in self._averages])
+        metrics, snapshot = validate(), self._snapshot()
+        _assign(self._weights, raw)
+        return metrics, snapshot
+
+    def _snapshot(self) -> Arrays:
+        return [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
+
+    def _all(self) -> dict[str, Arrays]:
+        return {
+            "model": self._snapshot(),
+            "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
+            "averages": [average.numpy() for average in self._averages],
+        }
+
+    def _restore_all(self, groups: dict[str, Arrays]) -> None:
+        _assign(self.model.variables, groups["model"])
+        _assign(self.model.optimizer.variables, groups["optimizer"])
+        _assign(self._averages, groups["averages"])
+
+    def _use_xla(self) -> bool:
+        if self.settings.jit_compile is not None:
+            return self.settings.jit_compile
+        return all(getattr(layer, "supports_jit", True) for layer in self.model._flatten_layers())
+
+    def _choose_steps_per_call(self, steps: int) -> int:
+        """Divide an epoch evenly into blocks that are long, but small in memory."""
+        floats = sum(math.prod(tensor.shape[1:]) for tensor in self.model.inputs)
+        longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self.settings.batch_size))
+        blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
+        return math.ceil(steps / blocks)
+
+
+def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
+    """Build the Keras optimizer that the settings describe.
+
+    Args:
+        settings: how to train.
+        steps: steps an epoch, for schedules that end with the last epoch.
+
+    Returns:
+        A fresh optimizer.
+    """
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
+    config = {"learning_rate": rate}
+    if settings.weight_decay:
+        config["weight_decay"] = settings.weight_decay
+    optimizer: keras.Optimizer = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "sgd": keras.optimizers.SGD,
+        "adagrad": keras.optimizers.Adagrad,
+        "rmsprop": keras.optimizers.RMSprop,
+        "nadam": keras.optimizers.Nadam,
+    }[settings.optimizer](**config)
+    return optimizer
+
+
+def _assign(variables: list[Any], values: Arrays) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(np.asarray(value))
