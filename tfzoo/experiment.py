@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,8 +155,8 @@ def run(
     finished = _finished_run(folder, fingerprint) if resume else None
     if finished is not None:
         return finished, folder
-    if not resume and folder.exists():
-        shutil.rmtree(folder)
+    if not resume:
+        _forget(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
     model = experiment.build()
@@ -220,6 +219,12 @@ def _record(experiment: Experiment, model: keras.Model, state: TrainingState, fi
         precision=keras.config.dtype_policy().name,
         **environment(),
     )
+
+
+def _forget(folder: Path) -> None:
+    """Remove what an earlier run left, and nothing else."""
+    for name in (FILE_NAME, CHECKPOINT, MODEL):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:

@@ -18,7 +18,12 @@ from tfzoo.experiment import Experiment
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe
 
-console = Console()
+console = Console(markup=False)
+
+
+def say(text: str) -> None:
+    """Print one line as it is, whatever the width of the terminal."""
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def configure_device(options: argparse.Namespace) -> None:

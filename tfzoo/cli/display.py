@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from tfzoo.cli.common import console
+from tfzoo.cli.common import console, say
 from tfzoo.reporting.results import Summary, metric_rows
 
 
@@ -20,7 +20,7 @@ def print_summary(summary: Summary) -> None:
     for row in metric_rows(summary):
         table.add_row(*row)
     console.print(table)
-    console.print(first.headline, highlight=False)
+    say(first.headline)
     if first.paper is not None:
         remark = f" {first.paper['remark']}" if first.paper["remark"] else ""
-        console.print(f"Paper: {first.paper['source']}.{remark}", highlight=False)
+        say(f"Paper: {first.paper['source']}.{remark}")

@@ -6,7 +6,7 @@ import argparse
 
 from rich.table import Table
 
-from tfzoo.cli.common import configure_device, console, reopen
+from tfzoo.cli.common import configure_device, console, reopen, say
 from tfzoo.experiment import load_model
 
 
@@ -22,4 +22,4 @@ def run(options: argparse.Namespace) -> None:
     for metric, value in metrics.items():
         table.add_row(metric, f"{record.metrics[options.part][metric]:.4f}", f"{value:.4f}")
     console.print(table)
-    console.print(record.headline, highlight=False)
+    say(record.headline)

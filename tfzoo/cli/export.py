@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tfzoo.cli.common import check_writable, console, reopen
+from tfzoo.cli.common import check_writable, reopen, say
 from tfzoo.experiment import Experiment, load_model
 from tfzoo.serving.export import export_saved_model
 from tfzoo.training.record import RunRecord
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     version = export_run(
         experiment, record, options.run, options.export_dir, exclude_seen=not options.keep_seen
     )
-    console.print(f"SavedModel: {version}", highlight=False)
+    say(f"SavedModel: {version}")
 
 
 def export_run(

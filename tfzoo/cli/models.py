@@ -6,7 +6,7 @@ import argparse
 
 from rich.table import Table
 
-from tfzoo.cli.common import console
+from tfzoo.cli.common import console, say
 from tfzoo.data.datasets import list_datasets
 from tfzoo.errors import UsageError, nearest
 from tfzoo.models import list_models, model_info
@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> None:
         info = model_info(name)
         table.add_row(name, info.task, ", ".join(list_recipes(name)), str(info.paper))
     console.print(table)
-    console.print(f"Data sets: {', '.join(list_datasets())}, or --data FILE.", highlight=False)
+    say(f"Data sets: {', '.join(list_datasets())}, or --data FILE.")

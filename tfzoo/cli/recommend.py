@@ -6,7 +6,7 @@ import argparse
 
 from rich.table import Table
 
-from tfzoo.cli.common import console
+from tfzoo.cli.common import console, say
 from tfzoo.errors import UsageError
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import latest_version
@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
     exclude = [item for item in options.exclude.split(",") if item]
     answer = client.recommend(options.user, options.k, exclude)
     if not answer.known_user:
-        console.print(f"User {options.user} is not in the training data: popular items.", highlight=False)
+        say(f"User {options.user} is not in the training data: popular items.")
     table = Table(title=f"{options.model} on {options.dataset}: top {options.k} for user {options.user}")
     table.add_column("rank", justify="right")
     table.add_column("item")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tfzoo.cli.common import console
+from tfzoo.cli.common import say
 from tfzoo.cli.display import print_summary
 from tfzoo.reporting.results import collect, load_records, markdown, summarise
 from tfzoo.training.checkpoint import write_atomically
@@ -19,8 +19,8 @@ def run(options: argparse.Namespace) -> None:
     if options.collect is not None:
         for record in records:
             collect(record, options.collect)
-        console.print(f"{len(records)} records copied to {options.collect}", highlight=False)
+        say(f"{len(records)} records copied to {options.collect}")
     if options.markdown is not None:
         text = markdown(summaries)
         write_atomically(options.markdown, lambda file: file.write(text.encode()))
-        console.print(f"Written: {options.markdown}", highlight=False)
+        say(f"Written: {options.markdown}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tfzoo.cli.common import check_writable, configure_device, console, data_source, load_data
+from tfzoo.cli.common import check_writable, configure_device, console, data_source, load_data, say
 from tfzoo.cli.display import print_summary
 from tfzoo.cli.export import export_run
 from tfzoo.errors import UsageError
@@ -35,21 +35,19 @@ def run(options: argparse.Namespace) -> None:
 
     source = data_source(options)
     interactions = load_data(source)
-    console.print(interactions.describe(), highlight=False)
+    say(interactions.describe())
     for note in interactions.notes:
-        console.print(f"  {note}", highlight=False)
+        say(f"  {note}")
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
     runs = [_train(experiment, options.output, options.resume) for experiment in experiments]
     records = [record for record, _ in runs]
     for summary in summarise(records):
         print_summary(summary)
-    console.print(
-        f"Records: {run_folder(options.output, recipe, interactions.name, 0).parent}", highlight=False
-    )
+    say(f"Records: {run_folder(options.output, recipe, interactions.name, 0).parent}")
     if not options.no_export:
         best = min(range(len(runs)), key=lambda i: records[i].metrics["validation"]["rmse"])
         version = export_run(experiments[best], *runs[best], options.export_dir)
-        console.print(f"SavedModel: {version}", highlight=False)
+        say(f"SavedModel: {version}")
 
 
 def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecord, Path]:
@@ -73,16 +71,13 @@ def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecor
             )
             progress.update(bar, completed=state.epoch, status=status)
             if not console.is_terminal and state.epoch % max(1, epochs // 10) == 0:
-                console.print(
-                    f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}", highlight=False
-                )
+                say(f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}")
 
         record, folder = run_experiment(experiment, output, resume=resume, on_epoch=show)
         progress.update(bar, completed=epochs)
     test = record.metrics["test"]
-    console.print(
+    say(
         f"{recipe.model} seed {seed}: test rmse {test['rmse']:.4f} mae {test['mae']:.4f}, best epoch "
-        f"{record.best_epoch} of {record.timing['epochs']:.0f}, {record.timing['train_seconds']:.0f} s",
-        highlight=False,
+        f"{record.best_epoch} of {record.timing['epochs']:.0f}, {record.timing['train_seconds']:.0f} s"
     )
     return record, folder

@@ -215,9 +215,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _refuse_unsafe(
-    archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_ratio: float
-) -> None:
+def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_ratio: float) -> None:
     for member in members:
         name = member.filename.replace("\\", "/")
         if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:

@@ -17,6 +17,8 @@ from tfzoo.data.rows import SparseRows
 from tfzoo.layers import IdEmbedding
 
 SIDES = ("user", "item")
+PAIRS_PER_CALL = 32768
+IDS_PER_CALL = 2048
 
 
 class RatingSettings(BaseModel):
@@ -116,20 +118,25 @@ class RatingTask:
     ) -> Callable[[Interactions], NDArray[np.float32]]:
         """Return a function that predicts the rating of every interaction it is given, ``[n]``.
 
-        It stays valid while the weights of ``model`` change, and compiles once.
+        Each call computes the vector of every user and item once and then applies the head to
+        the pairs. The function stays valid while the weights of ``model`` change.
         """
-        batch_size = 4096 if features.reads_rows else 32768
+        towers = {side: _compiled_tower(model, features, side) for side in SIDES}
+        head = model.get_layer("head")
 
-        @tf.function(reduce_retracing=True)
-        def scores(user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
-            return model(features.inputs(user_id, item_id), training=False)["rating"]
+        any_vectors, any_ids = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([None], tf.int32)
+
+        @tf.function(input_signature=[any_vectors, any_vectors, any_ids, any_ids])
+        def rate(users: tf.Tensor, items: tf.Tensor, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+            pairs = {"user_vector": tf.gather(users, user_id), "item_vector": tf.gather(items, item_id)}
+            return head(pairs, training=False)
 
         def predict(pairs: Interactions) -> NDArray[np.float32]:
-            size = min(batch_size, len(pairs))
-            users, items = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
+            users, items = (_all_vectors(towers[side], features.num_ids[side]) for side in SIDES)
+            user_id, item_id = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
             parts = [
-                scores(gather(users, rows), gather(items, rows)).numpy()
-                for rows in ordered_batches(len(pairs), size)
+                rate(users, items, gather(user_id, rows), gather(item_id, rows)).numpy()
+                for rows in ordered_batches(len(pairs), min(PAIRS_PER_CALL, len(pairs)))
             ]
             return np.concatenate(parts)[: len(pairs)]
 
@@ -160,7 +167,7 @@ class PairFeatures(tf.Module):
     def __init__(self, names: list[str], source: Interactions) -> None:
         super().__init__()
         self.names = tuple(names)
-        self.num_items = source.num_items
+        self.num_ids = {"user": source.num_users, "item": source.num_items}
         self.reads_rows = "user_row" in names or "item_row" in names
         shape = (source.num_users + 1, source.num_items + 1)
         self.rows: dict[str, SparseRows] = {}
@@ -204,7 +211,8 @@ class RatingScorer(tf.Module):
         self.model = model
         self._user_tower = model.get_layer("user_tower")
         self._head = model.get_layer("head")
-        self.item_vectors = tf.Variable(self._all_item_vectors(), trainable=False, name="item_vectors")
+        vectors = _all_vectors(_compiled_tower(model, features, "item"), features.num_ids["item"])
+        self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
 
     def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
         """Return the model's score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""
@@ -221,11 +229,19 @@ class RatingScorer(tf.Module):
 
         return tf.map_fn(one_user, users, fn_output_signature=tf.TensorSpec([None], tf.float32))
 
-    def _all_item_vectors(self) -> NDArray[np.float32]:
-        item_tower = self.model.get_layer("item_tower")
-        num_rows = self.features.num_items + 1
-        parts = [
-            item_tower(self.features.side("item", ids), training=False).numpy()
-            for ids in tf.data.Dataset.range(num_rows, output_type=tf.int32).batch(4096)
-        ]
-        return np.concatenate(parts)
+
+def _compiled_tower(
+    model: keras.Model, features: PairFeatures, side: str
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    tower = model.get_layer(f"{side}_tower")
+    return tf.function(
+        lambda ids: tower(features.side(side, ids), training=False),
+        input_signature=[tf.TensorSpec([None], tf.int32)],
+    )
+
+
+def _all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], num_ids: int) -> tf.Tensor:
+    """Return the vector of every id, row 0 included."""
+    ids = range(0, num_ids + 1, IDS_PER_CALL)
+    parts = [tower(tf.range(first, min(first + IDS_PER_CALL, num_ids + 1))) for first in ids]
+    return tf.concat(parts, axis=0)

@@ -67,7 +67,9 @@ def save_checkpoint(path: Path, state: TrainingState, groups: dict[str, Arrays],
         groups: name -> arrays, such as the weights and the optimizer's variables.
         fingerprint: text that must be the same when the checkpoint is read.
     """
-    arrays: dict[str, Any] = {f"{name}/{i}": array for name, group in groups.items() for i, array in enumerate(group)}
+    arrays: dict[str, Any] = {
+        f"{name}/{i}": array for name, group in groups.items() for i, array in enumerate(group)
+    }
     meta = {
         "state": asdict(state),
         "fingerprint": fingerprint,

@@ -47,6 +47,9 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
     """
     info = model_info(model)
     name, values = _read(info, recipe)
+    while "base" in values:
+        _, base = _read(info, str(values.pop("base")))
+        values = _merge(base, values)
     per_dataset = values.pop("datasets", None) or {}
     values = _merge(values, per_dataset.get(dataset) or {})
     values = {**values, "model": model, "name": name}

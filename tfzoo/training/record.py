@@ -38,7 +38,7 @@ class RunRecord(BaseModel):
     best_epoch: int
     paper: dict[str, Any] | None
     history: list[dict[str, float]]
-    timing: dict[str, float]
+    timing: dict[str, int | float]
     peak_memory_mb: float | None
     precision: str
     hardware: dict[str, Any]

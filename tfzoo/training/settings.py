@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Base of all groups of settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SplitSettings(Settings):

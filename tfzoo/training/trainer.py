@@ -23,7 +23,7 @@ Validate = Callable[[], dict[str, float]]
 OnEpoch = Callable[[TrainingState], None]
 
 MAX_STEPS_PER_CALL = 64
-MAX_BLOCK_BYTES = 64 * 2**20
+MAX_BLOCK_BYTES = 16 * 2**20
 
 
 class Trainer:

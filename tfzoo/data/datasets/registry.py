@@ -116,8 +116,8 @@ def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
     lines = "\n".join(f"  - {line}" for line in tried)
     raise DownloadError(
         f"Data set '{dataset.name}' could not be had. Tried:\n{lines}\n"
-        f"Fetch and unpack {dataset.url} yourself, then set TFZOO_DATA_DIR=/path/with/{dataset.name} to "
-        f"the folder that holds the folder '{dataset.name}' (TFZOO_DATA_DIR=/data for "
+        f"Fetch and unpack {dataset.url} yourself, then set TFZOO_DATA_DIR to the folder that holds the "
+        f"folder '{dataset.name}' (for example TFZOO_DATA_DIR=/data for "
         f"/data/{dataset.name}/{dataset.required}), or give that folder as data_dir."
     )
 

@@ -1,0 +1,63 @@
+"""Options, markers and fixtures that all tests share."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import hypothesis
+import numpy as np
+import pytest
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.vocabulary import Vocabulary
+
+hypothesis.settings.register_profile("tfzoo", deadline=None, max_examples=30, database=None)
+hypothesis.settings.load_profile("tfzoo")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("slow") and not item.config.getoption("--runslow"):
+        pytest.skip("slow; runs with --runslow")
+    if item.get_closest_marker("data") and not os.environ.get("TFZOO_DATA_DIR"):
+        if os.environ.get("CI"):
+            pytest.fail("TFZOO_DATA_DIR is not set; CI must run the tests on real data.", pytrace=False)
+        pytest.skip("needs real data sets; set TFZOO_DATA_DIR to the folder that holds them")
+
+
+@pytest.fixture(autouse=True)
+def _default_precision():
+    """Leave Keras in float32 after a test that changed the policy."""
+    yield
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """30 users x 20 items, 300 distinct pairs with ratings 1..5 of a rank-2 structure."""
+    random = np.random.default_rng(2024)
+    num_users, num_items, per_user = 30, 20, 10
+    affinity = random.normal(size=(num_users, 2)) @ random.normal(size=(2, num_items))
+    matrix = np.clip(np.rint(3 + affinity + random.normal(scale=0.2, size=affinity.shape)), 1, 5)
+    user = np.repeat(np.arange(num_users), per_user)
+    item = np.concatenate([random.permutation(num_items)[:per_user] for _ in range(num_users)])
+    order = random.permutation(len(user))
+    user, item = user[order], item[order]
+    raw_items = [f"film-{number:02d}" for number in range(num_items)]
+    return Interactions(
+        users=Vocabulary(np.arange(num_users) * 7 + 100),
+        items=Vocabulary(np.array(raw_items)),
+        user_id=user + 1,
+        item_id=item + 1,
+        rating=matrix[user, item],
+        timestamp=1_000_000_000 + 60 * np.arange(len(user)),
+        item_features={"title": np.array(["", *(f"Film {number}" for number in range(num_items))])},
+        rating_scale=(1.0, 5.0),
+        name="toy",
+    )

@@ -1,0 +1,136 @@
+"""Models by name."""
+
+import inspect
+
+import pytest
+
+import tfzoo
+from tfzoo import models
+from tfzoo.errors import UsageError, nearest
+from tfzoo.models import Paper, create_model, list_models, model_info, register_model, registry
+from tfzoo.tasks import TASKS
+from tfzoo.training.recipe import list_recipes
+
+KNOWN = {"biased-mf", "dcf", "delcr", "delcr-woe", "edrs", "edrs-woe", "pmf"}
+PAPER = Paper("A. Author", "A Title", "A Venue", 2020)
+
+
+def test_all_models_are_listed_in_order():
+    names = list_models()
+    assert set(names) >= KNOWN
+    assert names == sorted(set(names))
+    assert tfzoo.list_models() == names
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("edrs", ["edrs"]),
+        ("*-woe", ["delcr-woe", "edrs-woe"]),
+        ("edrs*", ["edrs", "edrs-woe"]),
+        (["pmf", "d?f"], ["dcf", "pmf"]),
+        (["pmf", "p*f"], ["pmf"]),
+        ("no-such-model", []),
+        ([], []),
+    ],
+)
+def test_patterns(pattern, expected):
+    assert [name for name in list_models(pattern) if name in KNOWN] == expected
+
+
+def test_an_unknown_model_names_the_nearest():
+    with pytest.raises(UsageError, match=r"Unknown model 'edsr'\. Did you mean .*'edrs'"):
+        create_model("edsr", 2, 2)
+    with pytest.raises(UsageError, match=r"Unknown model 'zzzz'\. Valid: .*edrs"):
+        model_info("zzzz")
+
+
+def test_a_name_in_capitals_is_near_its_model():
+    assert nearest("PMF", ["pmf", "edrs"]) == "Did you mean 'pmf'?"
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(UsageError, match=r"'edrs' has no option 'tower_unit'.*'tower_units'"):
+        create_model("edrs", 2, 2, tower_unit=(3,))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [((0, 5), "num_users must be at least 1. Received 0"), ((5, -1), "num_items must.*Received -1")],
+)
+@pytest.mark.parametrize("name", list_models())
+def test_sizes_below_one_are_refused(name, sizes, message):
+    with pytest.raises(UsageError, match=message):
+        create_model(name, *sizes)
+
+
+def test_a_name_is_registered_once(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+
+    def builder(num_users, num_items):
+        """Build nothing."""
+
+    assert register_model("new", task="rating", paper=PAPER)(builder) is builder
+    assert model_info("new").builder is builder
+    assert model_info("new").summary == "Build nothing."
+    assert "new" in list_models()
+    for name in ("new", "edrs"):
+        with pytest.raises(ValueError, match=f"'{name}' is registered already"):
+            register_model(name, task="rating", paper=PAPER)(builder)
+
+
+def test_one_builder_may_have_two_names():
+    assert model_info("dcf").builder is model_info("delcr-woe").builder
+    assert model_info("dcf").paper != model_info("delcr-woe").paper
+
+
+def test_builders_are_attributes_of_the_package():
+    assert models.EDRS is model_info("edrs").builder
+    assert tfzoo.models.PMF is model_info("pmf").builder
+    for name in ("NoSuchModel", "_private"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+            getattr(models, name)
+
+
+def test_options_are_those_of_the_signature():
+    options = model_info("pmf").options
+    assert options["embedding_dim"].default == 10
+    assert options["rating_scale"].annotation == tuple[float, float]
+
+
+def test_papers_print_as_references():
+    assert str(PAPER) == "A. Author. A Title. A Venue, 2020."
+    assert str(Paper("A. Author", "A Title", "A Venue", None)) == "A. Author. A Title. A Venue."
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_has_a_card(name):
+    info = model_info(name)
+    assert name == name.lower()
+    assert info.task in TASKS
+    assert info.paper.authors
+    assert info.paper.title
+    assert info.paper.venue
+    doc = inspect.getdoc(info.builder)
+    assert info.summary == doc.splitlines()[0]
+    assert info.summary.endswith(".")
+    lines = doc.splitlines()
+    for section in ("Args:", "Returns:", "Differences from the paper:"):
+        assert lines.count(section) == 1
+    for option in info.options:
+        assert f"\n    {option}: " in doc
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_takes_sizes_and_keyword_options_with_defaults(name):
+    options = model_info(name).options
+    assert list(options)[:2] == ["num_users", "num_items"]
+    for option in list(options.values())[2:]:
+        assert option.kind is inspect.Parameter.KEYWORD_ONLY
+        assert option.default is not inspect.Parameter.empty
+        assert option.annotation is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_has_the_papers_recipe(name):
+    assert "paper" in list_recipes(name)

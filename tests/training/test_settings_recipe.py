@@ -1,0 +1,269 @@
+"""Recipes: defaults, checks with the nearest right name, files, data sets' own values, overrides."""
+
+import pytest
+import yaml
+
+from tfzoo.errors import UsageError
+from tfzoo.models import list_models
+from tfzoo.training.recipe import list_recipes, load_recipe, resolve_builder
+from tfzoo.training.settings import Recipe, SplitSettings, TrainingSettings, parse
+
+SHIPPED = [(model, recipe) for model in list_models() for recipe in list_recipes(model)]
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    """Return a function that writes a recipe and returns its path as text."""
+
+    def write(values, name="own.yaml"):
+        path = tmp_path / name
+        path.write_text(values if isinstance(values, str) else yaml.safe_dump(values), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_defaults():
+    recipe = Recipe(model="pmf", name="own")
+    assert recipe.builder == {}
+    assert recipe.task == {}
+    assert recipe.reported is None
+    assert recipe.split == SplitSettings(
+        kind="random", ratios=(0.7, 0.15, 0.15), folds=5, fold=0, name=None, validation=0.1, cold="keep"
+    )
+    assert recipe.training.model_dump() == {
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "weight_decay": 0.0,
+        "batch_size": 512,
+        "epochs": 100,
+        "patience": 10,
+        "restore_best": True,
+        "average": 0.0,
+        "steps_per_call": None,
+        "jit_compile": None,
+        "checkpoint_seconds": 5.0,
+    }
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen"):
+        TrainingSettings().epochs = 5
+
+
+@pytest.mark.parametrize("dataset", ["ml-100k", "ml-1m", "a-data-set-nobody-has"])
+@pytest.mark.parametrize(("model", "name"), SHIPPED)
+def test_every_shipped_recipe_loads(model, name, dataset):
+    recipe = load_recipe(model, dataset, name)
+    assert (recipe.model, recipe.name) == (model, name)
+    assert recipe.task["loss"] in ("mse", "mae")
+    if recipe.reported is not None:
+        assert recipe.reported.metrics.keys() <= {"rmse", "mae"}
+    # The resolved recipe is what the record stores: it must come back from its own JSON.
+    assert Recipe(**recipe.model_dump(mode="json")) == recipe
+
+
+def test_every_model_has_the_recipe_paper():
+    assert {model for model in list_models() if "paper" not in list_recipes(model)} == set()
+
+
+def test_paper_figures_and_settings_of_edrs():
+    recipe = load_recipe("edrs", "ml-100k")
+    assert recipe.reported.metrics == {"mae": 0.626, "rmse": 0.831}
+    assert load_recipe("edrs", "ml-1m").reported.metrics == {"mae": 0.605, "rmse": 0.801}
+    assert load_recipe("edrs", "other").reported is None
+    assert recipe.training.learning_rate == 1e-4
+    assert recipe.training.batch_size == 512
+    assert recipe.split.ratios == (0.7, 0.15, 0.15)
+    assert recipe.builder["tower_units"] == [80, 40]
+
+
+def test_values_of_a_data_set_replace_single_values(recipe_file):
+    path = recipe_file(
+        {
+            "builder": {"embedding_dim": 4, "lookup_l2": 0.5},
+            "training": {"epochs": 3, "batch_size": 7},
+            "datasets": {
+                "toy": {
+                    "builder": {"embedding_dim": 6},
+                    "training": {"epochs": 9},
+                    "reported": {"source": "Table 1", "metrics": {"rmse": 0.5}},
+                },
+                "empty": None,
+            },
+        }
+    )
+    toy, other, empty = (load_recipe("pmf", name, path) for name in ("toy", "other", "empty"))
+    assert toy.name == "own"
+    assert toy.builder == {"embedding_dim": 6, "lookup_l2": 0.5}
+    assert (toy.training.epochs, toy.training.batch_size) == (9, 7)
+    assert toy.reported.metrics == {"rmse": 0.5}
+    assert other.builder == {"embedding_dim": 4, "lookup_l2": 0.5}
+    assert other.training.epochs == 3
+    assert other.reported is None
+    assert empty == other
+
+
+def test_an_empty_file_gives_the_defaults(recipe_file):
+    recipe = load_recipe("pmf", "toy", recipe_file(""))
+    assert recipe.training == TrainingSettings()
+    assert recipe.task == {"loss": "mse", "mask_target": True, "rows_from": "train"}
+
+
+@pytest.mark.parametrize(
+    ("override", "group", "key", "expected"),
+    [
+        ("training.learning_rate=1e-3", "training", "learning_rate", 1e-3),
+        ("training.learning_rate=2E-4", "training", "learning_rate", 2e-4),
+        ("training.epochs=7", "training", "epochs", 7),
+        ("training.patience=null", "training", "patience", None),
+        ("training.patience=", "training", "patience", None),
+        ("training.restore_best=false", "training", "restore_best", False),
+        ("training.schedule=cosine", "training", "schedule", "cosine"),
+        ("split.ratios=[0.8, 0.1, 0.1]", "split", "ratios", (0.8, 0.1, 0.1)),
+        ("split.name=u1", "split", "name", "u1"),
+        (" training.epochs =3", "training", "epochs", 3),
+    ],
+)
+def test_overrides_have_the_type_of_their_setting(override, group, key, expected):
+    recipe = load_recipe("pmf", "ml-100k", overrides=[override])
+    value = getattr(getattr(recipe, group), key)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_overrides_reach_builder_and_task_and_the_last_one_wins():
+    recipe = load_recipe(
+        "edrs",
+        "ml-100k",
+        overrides=["builder.tower_units=[8, 4]", "task.loss=mae", "training.epochs=2", "training.epochs=4"],
+    )
+    assert list(recipe.builder["tower_units"]) == [8, 4]
+    assert recipe.task["loss"] == "mae"
+    assert recipe.training.epochs == 4
+
+
+def test_overrides_win_over_the_values_of_the_data_set():
+    assert load_recipe("edrs", "ml-1m").training.epochs == 100
+    assert load_recipe("edrs", "ml-1m", overrides=["training.epochs=5"]).training.epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=5", r"unknown key 'epoch' in 'training'. Did you mean 'epochs'\?"),
+        ("traning.epochs=5", r"unknown key 'traning'. Did you mean 'training'\?"),
+        ("training.epochs=many", r"'training.epochs'.*Received 'many'"),
+        ("training.epochs=2.5", r"'training.epochs'.*Received 2.5"),
+        ("training.epochs=0", r"'training.epochs'.*Received 0"),
+        ("training.batch_size=0", r"'training.batch_size'.*Received 0"),
+        ("training.batch_size=null", r"'training.batch_size'"),
+        ("training.learning_rate=0", r"'training.learning_rate'.*greater than 0"),
+        ("training.learning_rate=-1", r"'training.learning_rate'.*greater than 0"),
+        ("training.optimizer=adamm", r"'training.optimizer'.*'adam'"),
+        ("training.average=1.0", r"'training.average'.*less than 1"),
+        ("training.patience=0", r"'training.patience'"),
+        ("split.kind=radnom", r"'split.kind'.*'random'"),
+        ("split.ratios=[0.5, 0.5]", r"'split.ratios"),
+        ("split.validation=1", r"'split.validation'"),
+        ("task.los=mse", r"unknown key 'los'. Did you mean 'loss'\?"),
+        ("task.loss=rmse", r"'loss'.*'mse'"),
+        ("builder.embeding_dim=3", r"has no option 'embeding_dim'. Did you mean 'embedding_dim'"),
+        ("builder.embedding_dim=three", r"'embedding_dim'.*Received 'three'"),
+        ("builder.num_users=3", r"has no option 'num_users'"),
+        ("training.epochs.x=5", r"'epochs' is a value, not a group"),
+        ("epochs=5", r"--set takes group.key=value.*Received 'epochs=5'"),
+        ("training.epochs", r"--set takes group.key=value"),
+        ("training.=5", r"--set takes group.key=value"),
+        ("training.epochs=[1", r"training.epochs=\[1: the value is not valid YAML"),
+        ("training.epochs=.nan", r"'training.epochs'"),
+    ],
+)
+def test_wrong_overrides_are_refused_with_a_hint(override, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "ml-100k", overrides=[override])
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf"])
+def test_a_learning_rate_must_be_finite(value):
+    with pytest.raises(UsageError, match="learning_rate"):
+        load_recipe("pmf", "ml-100k", overrides=[f"training.learning_rate={value}"])
+
+
+def test_all_problems_are_named_at_once():
+    with pytest.raises(UsageError) as caught:
+        load_recipe("pmf", "ml-100k", overrides=["training.epoch=5", "training.batch_size=0"])
+    assert "'epoch'" in str(caught.value)
+    assert "'training.batch_size'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trainig": {"epochs": 1}}, r"unknown key 'trainig'. Did you mean 'training'\?"),
+        ({"training": 5}, r"'training'"),
+        ({"builder": [1]}, r"'builder'"),
+        ({"task": "mse"}, r"'task'"),
+        ({"datasets": ["toy"]}, r"datasets"),
+        ({"datasets": {"toy": 5}}, r"toy"),
+        ({"reported": {"sorce": "Table 1", "metrics": {}}}, r"unknown key 'sorce' in 'reported'"),
+        ({"reported": {"source": "Table 1", "metrics": {"rmse": "low"}}}, r"reported.metrics.rmse"),
+        ("- training", "expected groups of settings"),
+        ("training: [", "not valid YAML"),
+    ],
+)
+def test_wrong_files_are_refused(recipe_file, values, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "toy", recipe_file(values))
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_bytes(b"\xff\xfe\x00training")
+    with pytest.raises(UsageError, match="own.yaml"):
+        load_recipe("pmf", "toy", str(path))
+
+
+def test_unknown_names_are_refused_with_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match="Unknown model 'edsr'. Did you mean 'edrs'"):
+        load_recipe("edsr", "ml-100k")
+    with pytest.raises(UsageError, match="Unknown recipe 'papre' of edrs. Did you mean 'paper'"):
+        load_recipe("edrs", "ml-100k", "papre")
+    with pytest.raises(UsageError, match="Recipe file not found: .*none.yaml"):
+        load_recipe("edrs", "ml-100k", str(tmp_path / "none.yaml"))
+
+
+def test_a_recipe_name_cannot_leave_the_package():
+    with pytest.raises(UsageError, match="Unknown recipe"):
+        load_recipe("edrs", "ml-100k", "../pmf/paper")
+
+
+def test_builder_options_get_the_types_of_the_signature():
+    recipe = load_recipe(
+        "edrs", "toy", overrides=["builder.biases=true", "builder.dropout=0", "builder.last_activation=null"]
+    )
+    assert recipe.builder["biases"] is True
+    assert type(recipe.builder["dropout"]) is float
+    assert recipe.builder["last_activation"] is None
+
+
+def test_auto_is_kept_in_the_recipe_and_filled_in_from_the_task():
+    recipe = load_recipe("pmf", "toy", overrides=["builder.rating_scale=auto", "builder.link=sigmoid"])
+    assert recipe.builder["mean_rating"] == "auto"
+    resolved = resolve_builder(recipe, {"mean_rating": 3.25, "rating_scale": (1.0, 5.0)})
+    assert resolved["mean_rating"] == 3.25
+    assert resolved["rating_scale"] == (1.0, 5.0)
+    assert resolved["link"] == "sigmoid"
+    assert resolved["embedding_dim"] == recipe.builder["embedding_dim"]
+
+
+def test_auto_where_nothing_can_be_worked_out_is_refused():
+    with pytest.raises(UsageError, match="embedding_dim"):
+        recipe = load_recipe("pmf", "toy", overrides=["builder.embedding_dim=auto"])
+        resolve_builder(recipe, {"mean_rating": 3.25, "rating_scale": (1.0, 5.0)})
+
+
+def test_parse_names_the_place():
+    with pytest.raises(UsageError, match="^my file: unknown key 'fold_number'"):
+        parse(SplitSettings, {"fold_number": 2}, "my file")

@@ -1,0 +1,400 @@
+"""The training loop against NumPy, and interrupted against unbroken."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tfzoo.data.pipelines import shuffled_blocks
+from tfzoo.errors import TfzooError
+from tfzoo.evaluation import validate_ratings
+from tfzoo.models import create_model
+from tfzoo.tasks import RatingTask
+from tfzoo.tasks.rating import SIDES
+from tfzoo.training.settings import TrainingSettings
+from tfzoo.training.trainer import Trainer, build_optimizer
+
+MEAN = 3.0
+L2 = 0.3
+PMF = {"embedding_dim": 3, "lookup_l2": L2, "mean_rating": MEAN}
+EDRS = {"embedding_dim": 3, "tower_units": (4,), "head_units": (4,), "dropout": 0.3, "mean_rating": MEAN}
+
+
+class Interruption(Exception):
+    """Stands for a process that dies."""
+
+
+def make_trainer(interactions, name="pmf", *, options=PMF, seed=0, weight_seed=0, **settings):
+    keras.utils.set_random_seed(weight_seed)
+    model = create_model(name, interactions.num_users, interactions.num_items, **options)
+    task = RatingTask()
+    defaults = {"optimizer": "sgd", "learning_rate": 0.5, "batch_size": 64, "epochs": 1, "patience": None}
+    chosen = TrainingSettings(**{**defaults, "jit_compile": False, "checkpoint_seconds": 0, **settings})
+    trainer = Trainer(model, task, task.features(model, interactions), interactions, chosen, seed=seed)
+    return trainer
+
+
+def weights_of(trainer):
+    return [keras.ops.convert_to_numpy(weight).copy() for weight in trainer.model.trainable_variables]
+
+
+def tables_of(trainer):
+    layers = (trainer.model.get_layer(f"{side}_tower").get_layer(f"{side}_embedding") for side in SIDES)
+    return [keras.ops.convert_to_numpy(layer.embeddings).copy() for layer in layers]
+
+
+def constant():
+    return {"rmse": 1.0, "mae": 1.0}
+
+
+def measured(trainer):
+    predict = trainer.task.predictor(trainer.model, trainer.features)
+    return lambda: validate_ratings(predict, trainer.train, (1.0, 5.0))
+
+
+def sequence(values, seen=None, trainer=None, look=weights_of):
+    """Return a stand-in for validation that gives ``values`` in turn and keeps the weights it saw."""
+    remaining = iter(values)
+
+    def validate():
+        if seen is not None:
+            seen.append(look(trainer))
+        value = next(remaining)
+        return {"rmse": value, "mae": value}
+
+    return validate
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def pmf_gradient_step(tables, user, item, rating, rate):
+    """One step on mean((r - MEAN - u.v)^2) + L2 mean(|u|^2) + L2 mean(|v|^2), in double precision."""
+    users, items = tables
+    size = len(user)
+    error = MEAN + np.sum(users[user] * items[item], axis=1) - rating
+    loss = np.mean(error**2) + L2 * (np.sum(users[user] ** 2) + np.sum(items[item] ** 2)) / size
+    user_gradient, item_gradient = np.zeros_like(users), np.zeros_like(items)
+    for row in range(size):
+        u, i = user[row], item[row]
+        user_gradient[u] += 2 * error[row] * items[i] / size + 2 * L2 * users[u] / size
+        item_gradient[i] += 2 * error[row] * users[u] / size + 2 * L2 * items[i] / size
+    return [users - rate * user_gradient, items - rate * item_gradient], loss
+
+
+def batches_of(interactions, batch_size, seed, epochs):
+    """Return the row numbers of each batch, without padding."""
+    steps = math.ceil(len(interactions) / batch_size)
+    blocks = shuffled_blocks(len(interactions), batch_size, seed=seed).take(steps * epochs)
+    return [block[0][block[0] >= 0] for block in blocks.as_numpy_iterator()]
+
+
+def numpy_training(tables, interactions, batches, rate):
+    """Return the tables after each batch, and the loss of each batch."""
+    tables = [table.astype(np.float64) for table in tables]
+    history, losses = [], []
+    for rows in batches:
+        part = interactions.take(rows)
+        tables, loss = pmf_gradient_step(tables, part.user_id, part.item_id, part.ratings, rate)
+        history.append(tables)
+        losses.append(loss)
+    return history, losses
+
+
+def test_one_full_batch_step_is_the_gradient_step_by_hand(toy):
+    trainer = make_trainer(toy, batch_size=len(toy))
+    start = tables_of(trainer)
+    (expected,), (loss,) = numpy_training(start, toy, [np.arange(len(toy))], 0.5)
+    state = trainer.fit(constant)
+    for table, before, after in zip(tables_of(trainer), start, expected, strict=True):
+        np.testing.assert_allclose(table, after, rtol=1e-5, atol=1e-6)
+        assert np.abs(after - before).max() > 1e-2
+        np.testing.assert_array_equal(table[0], before[0])
+    assert state.history[0]["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_padding_changes_nothing(toy, steps_per_call, jit_compile):
+    # 300 = 4 * 64 + 44, and 5 steps do not fill two blocks of 3.
+    trainer = make_trainer(toy, epochs=2, seed=5, steps_per_call=steps_per_call, jit_compile=jit_compile)
+    batches = batches_of(toy, 64, seed=5, epochs=2)
+    assert [len(rows) for rows in batches] == [64, 64, 64, 64, 44] * 2
+    history, losses = numpy_training(tables_of(trainer), toy, batches, 0.5)
+    state = trainer.fit(constant)
+    # Validation never improves after the first epoch, so the best weights are those of epoch 1.
+    for table, expected in zip(tables_of(trainer), history[4], strict=True):
+        np.testing.assert_allclose(table, expected, rtol=1e-4, atol=1e-5)
+    assert [row["loss"] for row in state.history] == pytest.approx(
+        [np.mean(losses[:5]), np.mean(losses[5:])], rel=1e-4
+    )
+    assert int(trainer.model.optimizer.iterations) == 10
+
+
+def test_how_many_steps_a_call_runs_changes_nothing(toy):
+    found = []
+    for steps_per_call in (1, 4, None):
+        trainer = make_trainer(
+            toy, "edrs", options=EDRS, optimizer="adam", epochs=2, steps_per_call=steps_per_call
+        )
+        trainer.fit(sequence([2.0, 1.0]))
+        found.append(weights_of(trainer))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_batches_larger_than_the_data_work(toy):
+    trainer = make_trainer(toy, batch_size=1000)
+    (expected,), _ = numpy_training(tables_of(trainer), toy, [np.arange(len(toy))], 0.5)
+    trainer.fit(constant)
+    for table, after in zip(tables_of(trainer), expected, strict=True):
+        np.testing.assert_allclose(table, after, rtol=1e-5, atol=1e-6)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(toy):
+    found = []
+    for seed in (0, 0, 1):
+        trainer = make_trainer(
+            toy, "edrs", options=EDRS, optimizer="adam", learning_rate=0.01, epochs=2, seed=seed
+        )
+        state = trainer.fit(measured(trainer))
+        found.append((weights_of(trainer), state.history))
+    assert_same(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+    assert any(not np.array_equal(one, two) for one, two in zip(found[0][0], found[2][0], strict=True))
+
+
+@pytest.mark.parametrize("name", ["dcf", "edrs-woe"])
+def test_models_that_read_rows_repeat_bitwise_too(toy, name):
+    found = []
+    for _ in range(2):
+        options = {"tower_units": (6, 4), "input_dropout": 0.2}
+        trainer = make_trainer(toy, name, options=options, optimizer="adam", learning_rate=0.01, epochs=2)
+        trainer.fit(measured(trainer))
+        found.append(weights_of(trainer))
+    assert_same(*found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stop_after"),
+    [
+        ({}, 1),
+        ({"average": 0.9}, 3),
+        ({"schedule": "cosine"}, 2),
+        ({"jit_compile": True, "restore_best": False, "steps_per_call": 2}, 3),
+    ],
+    ids=str,
+)
+def test_an_interrupted_training_ends_as_the_unbroken_one(toy, tmp_path, settings, stop_after):
+    def start(weight_seed):
+        return make_trainer(
+            toy,
+            "edrs",
+            options=EDRS,
+            weight_seed=weight_seed,
+            optimizer="adam",
+            learning_rate=0.01,
+            epochs=4,
+            **settings,
+        )
+
+    unbroken = start(0)
+    expected = unbroken.fit(measured(unbroken))
+
+    def interrupt(state):
+        if state.epoch == stop_after:
+            raise Interruption
+
+    checkpoint = tmp_path / "checkpoint.npz"
+    broken = start(0)
+    with pytest.raises(Interruption):
+        broken.fit(measured(broken), checkpoint=checkpoint, on_epoch=interrupt)
+    # Other initial weights and another state of dropout: all must come from the checkpoint.
+    resumed = start(99)
+    epochs = []
+    state = resumed.fit(
+        measured(resumed), checkpoint=checkpoint, resume=True, on_epoch=lambda s: epochs.append(s.epoch)
+    )
+    assert epochs == list(range(stop_after + 1, 5))
+    assert state.history == expected.history
+    assert (state.best_epoch, state.best_value) == (expected.best_epoch, expected.best_value)
+    assert_same(weights_of(resumed), weights_of(unbroken))
+
+
+def test_epochs_after_the_last_checkpoint_are_repeated(toy, tmp_path):
+    # Checkpoints an hour apart: only the first epoch's and the last one's are written.
+    checkpoint = tmp_path / "checkpoint.npz"
+    settings = {"epochs": 4, "checkpoint_seconds": 3600, "learning_rate": 0.1}
+    unbroken = make_trainer(toy, **settings)
+    expected = unbroken.fit(measured(unbroken))
+
+    def interrupt(state):
+        if state.epoch == 3:
+            raise Interruption
+
+    broken = make_trainer(toy, **settings)
+    with pytest.raises(Interruption):
+        broken.fit(measured(broken), checkpoint=checkpoint, on_epoch=interrupt)
+    resumed, epochs = make_trainer(toy, weight_seed=9, **settings), []
+    state = resumed.fit(
+        measured(resumed), checkpoint=checkpoint, resume=True, on_epoch=lambda s: epochs.append(s.epoch)
+    )
+    assert epochs == [2, 3, 4]
+    assert state.history == expected.history
+    assert_same(weights_of(resumed), weights_of(unbroken))
+
+
+def test_interrupted_while_patience_runs_out(toy, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+
+    def interrupt(state):
+        if state.epoch == 3:
+            raise Interruption
+
+    seen = []
+    broken = make_trainer(toy, epochs=9, patience=3)
+    with pytest.raises(Interruption):
+        broken.fit(
+            sequence([0.9, 0.8, 0.85], seen, broken), checkpoint=checkpoint, on_epoch=interrupt
+        )
+    resumed = make_trainer(toy, epochs=9, patience=3, weight_seed=9)
+    state = resumed.fit(sequence([0.86, 0.87, 0.1]), checkpoint=checkpoint, resume=True)
+    assert (state.epoch, state.best_epoch, state.best_value) == (5, 2, 0.8)
+    assert_same(weights_of(resumed), seen[1])
+
+
+def test_a_finished_training_is_not_trained_on(toy, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    finished = make_trainer(toy, epochs=2)
+    finished.fit(constant, checkpoint=checkpoint)
+    resumed = make_trainer(toy, epochs=2, weight_seed=9)
+    state = resumed.fit(sequence([]), checkpoint=checkpoint, resume=True)
+    assert state.epoch == 2
+    assert_same(weights_of(resumed), weights_of(finished))
+
+
+def test_without_resume_a_checkpoint_is_not_read(toy, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    first = make_trainer(toy, epochs=2)
+    first.fit(constant, checkpoint=checkpoint)
+    second = make_trainer(toy, epochs=2)
+    assert second.fit(sequence([3.0, 2.0]), checkpoint=checkpoint).epoch == 2
+
+
+def test_resume_without_a_checkpoint_starts_at_the_beginning(toy, tmp_path):
+    trainer = make_trainer(toy, epochs=2)
+    state = trainer.fit(constant, checkpoint=tmp_path / "checkpoint.npz", resume=True)
+    assert len(state.history) == 2
+
+
+def test_a_checkpoint_of_another_run_is_refused(toy, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    make_trainer(toy).fit(constant, checkpoint=checkpoint, fingerprint="one")
+    with pytest.raises(TfzooError, match="other settings"):
+        make_trainer(toy).fit(constant, checkpoint=checkpoint, resume=True, fingerprint="two")
+
+
+def test_early_stopping_ends_in_time_with_the_best_weights(toy):
+    seen = []
+    trainer = make_trainer(toy, epochs=9, patience=2)
+    # A figure that is as good as the best one is not better.
+    values = [1.0, 0.9, 0.95, 0.8, 0.8, 0.85, 0.1]
+    state = trainer.fit(sequence(values, seen, trainer))
+    assert (state.epoch, state.best_epoch, state.best_value) == (6, 4, 0.8)
+    assert [row["val_rmse"] for row in state.history] == values[:6]
+    assert_same(weights_of(trainer), seen[3])
+    assert not np.array_equal(seen[3][0], seen[5][0])
+
+
+def test_without_patience_training_goes_on_to_the_last_epoch(toy):
+    trainer = make_trainer(toy, epochs=4, patience=None)
+    state = trainer.fit(sequence([1.0, 2.0, 3.0, 4.0]))
+    assert (state.epoch, state.best_epoch) == (4, 1)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_restore_best_off_ends_with_the_last_weights(toy, average):
+    seen = []
+    trainer = make_trainer(toy, epochs=3, restore_best=False, average=average)
+    state = trainer.fit(sequence([0.8, 0.9, 1.0], seen, trainer))
+    assert (state.epoch, state.best_epoch) == (3, 1)
+    assert_same(weights_of(trainer), seen[2])
+    assert not np.array_equal(seen[0][0], seen[2][0])
+
+
+def test_the_running_average_by_hand(toy):
+    seen = []
+    momentum = 0.3
+    trainer = make_trainer(toy, epochs=2, seed=5, average=momentum)
+    start = tables_of(trainer)
+    history, _ = numpy_training(start, toy, batches_of(toy, 64, seed=5, epochs=2), 0.5)
+    average, averages = [table.astype(np.float64) for table in start], []
+    for step, tables in enumerate(history, start=1):
+        keep = min(momentum, step / (step + 10))
+        average = [keep * old + (1 - keep) * new for old, new in zip(average, tables, strict=True)]
+        averages.append(average)
+    trainer.fit(sequence([2.0, 1.0], seen, trainer, tables_of))
+    # Validation sees the averages of steps 5 and 10, training goes on from the weights themselves.
+    for got, step in ((seen[0], 5), (seen[1], 10), (tables_of(trainer), 10)):
+        for table, expected in zip(got, averages[step - 1], strict=True):
+            np.testing.assert_allclose(table, expected, rtol=1e-4, atol=1e-5)
+    gap = np.abs(averages[9][0] - history[9][0]).max()
+    assert gap > 1e-3
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_loss_that_is_not_finite_names_the_learning_rate(toy, tmp_path, jit_compile):
+    trainer = make_trainer(toy, epochs=5, learning_rate=1e12, jit_compile=jit_compile)
+    checkpoint = tmp_path / "checkpoint.npz"
+    with pytest.raises(TfzooError, match=r"not finite in epoch \d .*1e\+12.*training.learning_rate"):
+        trainer.fit(constant, checkpoint=checkpoint)
+
+
+def test_training_learns(toy):
+    trainer = make_trainer(toy, optimizer="adam", learning_rate=0.05, epochs=15, options={**PMF, "lookup_l2": 0})
+    before = measured(trainer)()
+    state = trainer.fit(measured(trainer))
+    assert state.best_value < 0.6 * before["rmse"]
+    assert measured(trainer)()["rmse"] == pytest.approx(state.best_value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("adam", keras.optimizers.Adam),
+        ("adamw", keras.optimizers.AdamW),
+        ("sgd", keras.optimizers.SGD),
+        ("adagrad", keras.optimizers.Adagrad),
+        ("rmsprop", keras.optimizers.RMSprop),
+        ("nadam", keras.optimizers.Nadam),
+    ],
+)
+def test_optimizers(name, kind):
+    optimizer = build_optimizer(TrainingSettings(optimizer=name, learning_rate=0.02), steps=3)
+    assert type(optimizer) is kind
+    assert float(optimizer.learning_rate) == pytest.approx(0.02)
+    decayed = build_optimizer(TrainingSettings(optimizer=name, weight_decay=0.5), steps=3)
+    assert decayed.weight_decay == 0.5
+
+
+def test_cosine_schedule_by_hand():
+    settings = TrainingSettings(learning_rate=0.2, schedule="cosine", epochs=4)
+    schedule = build_optimizer(settings, steps=5)._learning_rate
+    for step in (0, 5, 10, 20):
+        expected = 0.2 * 0.5 * (1 + math.cos(math.pi * step / 20))
+        assert float(schedule(step)) == pytest.approx(expected, abs=1e-7)
+
+
+def test_cosine_training_by_hand(toy):
+    trainer = make_trainer(toy, epochs=2, batch_size=len(toy), schedule="cosine", learning_rate=0.4)
+    tables = [table.astype(np.float64) for table in tables_of(trainer)]
+    for rate in (0.4, 0.2):
+        tables, _ = pmf_gradient_step(tables, toy.user_id, toy.item_id, toy.ratings, rate)
+    trainer.fit(sequence([2.0, 1.0]))
+    for table, expected in zip(tables_of(trainer), tables, strict=True):
+        np.testing.assert_allclose(table, expected, rtol=1e-4, atol=1e-5)

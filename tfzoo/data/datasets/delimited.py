@@ -1,0 +1,117 @@
+"""Delimited text files as data frames of text, with ragged and damaged files refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfzoo.errors import DataError, UsageError
+
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+SNIFFED = (".txt", ".dat")
+_CANDIDATES = ("\t", "::", ",", ";", "|", " ")
+# Characters that no text file has: one ends each row, the other stands for a longer separator.
+_END_OF_ROW = "\x1e"
+_LONG_SEPARATOR = "\x1f"
+
+
+def read_delimited(path: Path, ending: str, sep: str | None, columns: tuple[str, str]) -> pd.DataFrame:
+    """Read a file with a header line; all its columns are text, as they stand in the file.
+
+    Args:
+        path: the file, UTF-8, packed if its name ends in ``.gz``.
+        ending: ending of the name without ``.gz``; it gives the separator where ``sep`` is None.
+        sep: separator, of any length; a backslash followed by t means a tab.
+        columns: two columns that the header must have, by which the separator is found where
+            neither ``sep`` nor ``ending`` gives it.
+
+    Returns:
+        The rows in the order of the file.
+
+    Raises:
+        UsageError: ``sep`` cannot be a separator.
+        DataError: the file is empty, damaged, not UTF-8, or a row has more or fewer fields than
+            the header.
+    """
+    text = _read_text(path)
+    return _parse(path, text, _separator(path, text, ending, sep, columns))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start)
+        raise DataError(
+            f"{path}, row {row} (counted from 1 without the header): byte 0x{data[error.start]:02x} is not "
+            "UTF-8. Save the file as UTF-8, for example with iconv -f latin1 -t utf-8."
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    if not text.strip():
+        raise DataError(f"{path} is empty.")
+    return text
+
+
+def _separator(path: Path, text: str, ending: str, sep: str | None, columns: tuple[str, str]) -> str:
+    if sep is not None:
+        sep = sep.replace("\\t", "\t")
+        if not sep or set(sep) & set('"\n\r'):
+            raise UsageError(f"--sep must be a separator such as ',' or ';'. Received {sep!r}.")
+        return sep
+    if ending in SEPARATORS:
+        return SEPARATORS[ending]
+    header = text.partition("\n")[0]
+    for candidate in _CANDIDATES:
+        if set(columns) <= {column.strip('"') for column in header.split(candidate)}:
+            return candidate
+    raise DataError(
+        f"{path}: no separator found that gives the columns '{columns[0]}' and '{columns[1]}' in the header "
+        f"line {header[:80]!r}. Give the right column names, or the separator with --sep."
+    )
+
+
+def _parse(path: Path, text: str, sep: str) -> pd.DataFrame:
+    """Read delimited text; all columns are text."""
+    if len(sep) > 1:
+        text, sep = text.replace(sep, _LONG_SEPARATOR), _LONG_SEPARATOR
+    # pandas fills rows that are too short without a word. A mark at the end of each row betrays them.
+    end = sep + _END_OF_ROW
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text.replace("\n", end + "\n") + end),
+            sep=sep,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+        )
+    except ValueError as error:
+        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+            expected, line, saw = (int(number) - 1 for number in found.groups())
+            raise _ragged(path, line, expected, saw) from error
+        raise DataError(f"{path} cannot be read as text separated by {sep!r}: {error}") from error
+    width = frame.shape[1] - 1
+    short = (frame[width] != _END_OF_ROW).to_numpy()
+    if short.any():
+        row = int(np.argmax(short))
+        raise _ragged(path, row, width, int(np.argmax(frame.iloc[row] == _END_OF_ROW)))
+    header = frame.iloc[0, :width].tolist()
+    return frame.iloc[1:, :width].set_axis(header, axis=1).reset_index(drop=True)
+
+
+def _ragged(path: Path, row: int, expected: int, found: int) -> DataError:
+    return DataError(
+        f"{path}, row {row} (counted from 1 without the header): {found} fields, expected {expected} as in "
+        "the header."
+    )
