@@ -10,7 +10,7 @@ from tfzoo.errors import DataError
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # NumPy cannot hold a trailing NUL, and surrogates are not text.
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 RAW_IDS = st.one_of(st.lists(INT64, min_size=1, max_size=20), st.lists(TEXT, min_size=1, max_size=20))
 
 

@@ -66,8 +66,15 @@ OVERFIT = {
 }
 
 LOAD_AND_COMPARE = """
-import json, sys
+import importlib.util, json, sys
 from pathlib import Path
+from unittest.mock import MagicMock
+
+if importlib.util.find_spec("jax") is None:
+    # Keras' NumPy backend borrows convolution and FFT from JAX. A stand-in for them gives no
+    # numbers, so a model that needs them fails below.
+    for name in ("jax", "keras.src.backend.jax", "keras.src.backend.jax.math"):
+        sys.modules[name] = MagicMock()
 
 import keras
 import numpy as np
@@ -85,7 +92,7 @@ for path in sorted(folder.glob("*.keras")):
     found = keras.ops.convert_to_numpy(model(inputs, training=False)["rating"])
     expected = np.load(path.with_suffix(".out.npy"))
     assert found.shape == expected.shape, path
-    differences[path.stem] = float(np.abs(found - expected).max())
+    differences[path.stem] = float(np.max(np.abs(found - expected) / np.maximum(np.abs(expected), 1)))
 print(json.dumps(differences))
 """
 
@@ -180,7 +187,10 @@ def saved(tmp_path_factory):
 
 
 def differences_in_a_new_process(folder, backend):
-    """Return, for every saved model, the largest difference from the ratings computed here."""
+    """Return, for every saved model, the largest difference from the ratings computed here.
+
+    Differences are relative where ratings are above 1.
+    """
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
@@ -296,7 +306,7 @@ def test_training_fits_a_small_data_set(name, determined):
 
     before = train_error()
     settings = TrainingSettings(
-        learning_rate=0.01, batch_size=12, epochs=150, patience=None, restore_best=False, jit_compile=False
+        learning_rate=0.003, batch_size=12, epochs=300, patience=None, restore_best=False, jit_compile=False
     )
     Trainer(model, task, features, determined, settings, seed=0).fit(lambda: {"rmse": 0.0})
     assert before > 0.8

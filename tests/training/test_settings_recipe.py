@@ -1,5 +1,7 @@
 """Recipes: defaults, checks with the nearest right name, files, data sets' own values, overrides."""
 
+import signal
+
 import pytest
 import yaml
 
@@ -90,11 +92,10 @@ def test_values_of_a_data_set_replace_single_values(recipe_file):
                     "training": {"epochs": 9},
                     "reported": {"source": "Table 1", "metrics": {"rmse": 0.5}},
                 },
-                "empty": None,
             },
         }
     )
-    toy, other, empty = (load_recipe("pmf", name, path) for name in ("toy", "other", "empty"))
+    toy, other = (load_recipe("pmf", name, path) for name in ("toy", "other"))
     assert toy.name == "own"
     assert toy.builder == {"embedding_dim": 6, "lookup_l2": 0.5}
     assert (toy.training.epochs, toy.training.batch_size) == (9, 7)
@@ -102,7 +103,50 @@ def test_values_of_a_data_set_replace_single_values(recipe_file):
     assert other.builder == {"embedding_dim": 4, "lookup_l2": 0.5}
     assert other.training.epochs == 3
     assert other.reported is None
-    assert empty == other
+
+
+def test_a_recipe_may_build_on_another(recipe_file):
+    base = recipe_file({"training": {"epochs": 3, "batch_size": 7}, "task": {"loss": "mae"}}, "first.yaml")
+    middle = recipe_file({"base": base, "training": {"epochs": 5, "patience": 2}}, "middle.yaml")
+    recipe = load_recipe("pmf", "toy", recipe_file({"base": middle, "training": {"patience": 4}}))
+    assert recipe.name == "own"
+    assert recipe.task["loss"] == "mae"
+    assert (recipe.training.epochs, recipe.training.batch_size, recipe.training.patience) == (5, 7, 4)
+
+
+def test_a_recipe_may_build_on_one_of_the_package_and_its_data_sets(recipe_file):
+    path = recipe_file({"base": "paper", "datasets": {"ml-1m": {"training": {"patience": 2}}}})
+    recipe, paper = load_recipe("edrs", "ml-1m", path), load_recipe("edrs", "ml-1m")
+    assert recipe.training == paper.training.model_copy(update={"patience": 2})
+    assert recipe.reported == paper.reported
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [("papre", "Unknown recipe 'papre'"), ("none.yaml", "Recipe file not found"), (5, "recipe '5'")],
+)
+def test_an_unknown_base_is_refused(recipe_file, base, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "toy", recipe_file({"base": base}))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer against an endless loop")
+def test_recipes_that_build_on_each_other_are_refused(recipe_file, tmp_path):
+    first, second = str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml")
+    recipe_file({"base": second}, "first.yaml")
+    recipe_file({"base": first}, "second.yaml")
+
+    def too_long(*_):
+        raise TimeoutError("load_recipe runs for ever")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    try:
+        with pytest.raises(UsageError, match=r"first\.yaml|second\.yaml"):
+            load_recipe("pmf", "toy", first)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_empty_file_gives_the_defaults(recipe_file):

@@ -46,6 +46,8 @@ class Interactions:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_ids(np.asarray(self.user_id), len(self.users), "user_id")
+        check_ids(np.asarray(self.item_id), len(self.items), "item_id")
         columns = {
             "user_id": np.int32,
             "item_id": np.int32,
@@ -64,8 +66,6 @@ class Interactions:
                 )
             values.setflags(write=False)
             object.__setattr__(self, column, values)
-        check_ids(self.user_id, len(self.users), "user_id")
-        check_ids(self.item_id, len(self.items), "item_id")
 
     def __len__(self) -> int:
         return len(self.user_id)

@@ -55,7 +55,7 @@ def random_split(
         UsageError: a ratio is not positive or they do not add up to 1.
         DataError: a part would be empty.
     """
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+    if len(ratios) != 3 or not (min(ratios) > 0 and abs(sum(ratios) - 1) <= 1e-6):
         raise UsageError(f"split.ratios must be three positive numbers that add up to 1. Received {ratios}.")
     rows = _shuffled(interactions, seed)
     first = round(len(rows) * ratios[0])
@@ -162,7 +162,8 @@ def oversample(interactions: Interactions, times: int) -> Interactions:
 
 def _shuffled(interactions: Interactions, seed: int) -> NDArray:
     """Return the row numbers in a random order that does not depend on the order of the file."""
-    canonical = np.lexsort((interactions.item_id, interactions.user_id))
+    last_keys = [key for key in (interactions.rating, interactions.timestamp) if key is not None]
+    canonical = np.lexsort((*last_keys, interactions.item_id, interactions.user_id))
     return canonical[np.random.default_rng([seed]).permutation(len(canonical))]
 
 

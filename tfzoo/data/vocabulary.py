@@ -28,12 +28,16 @@ class Vocabulary:
         ids = np.asarray(self.ids)
         if ids.ndim != 1 or len(ids) == 0:
             raise DataError("A vocabulary needs at least one id in a one-dimensional array.")
-        if ids.dtype.kind in "iu":
+        if ids.dtype.kind in "iu" and not _beyond_int64(ids).any():
             ids = ids.astype(np.int64)
         elif ids.dtype.kind in "UTO":
             ids = ids.astype(str)
+            if any(not text or "\n" in text or "\r" in text for text in ids.tolist()):
+                raise DataError("Text ids must not be empty and must not hold a line break.")
         else:
-            raise DataError(f"Ids must be integers or strings. Received dtype {ids.dtype}.")
+            raise DataError(
+                f"Ids must be integers or strings, integers within 64 bits. Received dtype {ids.dtype}."
+            )
         if np.any(ids[1:] <= ids[:-1]):
             raise DataError("The ids of a vocabulary must be sorted and distinct.")
         ids.setflags(write=False)
@@ -67,7 +71,7 @@ class Vocabulary:
         if self.dtype == INTEGER and values.dtype.kind not in "iu":
             values, valid = _as_integers(values)
         else:
-            valid = np.ones(values.shape, bool)
+            valid = ~_beyond_int64(values)
             values = values.astype(np.int64 if self.dtype == INTEGER else str)
         at = np.searchsorted(self.ids, values).clip(max=len(self.ids) - 1)
         return np.where(valid & (self.ids[at] == values), at + 1, 0).astype(np.int32)
@@ -97,6 +101,16 @@ def _as_integers(values: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]
     return np.where(valid, texts, "0").astype(np.int64), valid
 
 
+def _beyond_int64(values: NDArray) -> NDArray[np.bool_]:
+    """Tell which values are unsigned integers that a signed one cannot hold."""
+    if values.dtype.kind != "u":
+        return np.zeros(values.shape, bool)
+    return np.asarray(values > np.iinfo(np.int64).max)
+
+
 def _is_integer(text: str) -> bool:
+    """Tell whether a text is how Python prints an integer of 64 bits."""
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and len(digits) <= 18
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+        return False
+    return str(int(text)) == text and -(2**63) <= int(text) < 2**63

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
 from tfzoo.data.rows import SparseRows
-from tfzoo.layers import IdEmbedding
+from tfzoo.layers import AbsoluteError, IdEmbedding, SquaredError
 
 SIDES = ("user", "item")
 PAIRS_PER_CALL = 32768
@@ -50,6 +50,7 @@ class RatingTask:
     name = "rating"
     Settings = RatingSettings
     monitor = "rmse"
+    automatic = ("mean_rating", "rating_scale")
 
     def __init__(self, settings: RatingSettings | None = None) -> None:
         self.settings = settings or RatingSettings()
@@ -63,8 +64,7 @@ class RatingTask:
 
     def loss(self) -> keras.Loss:
         """Return the training loss, a mean over the examples that are not padding."""
-        losses = {"mse": keras.losses.MeanSquaredError, "mae": keras.losses.MeanAbsoluteError}
-        return losses[self.settings.loss](reduction="mean_with_sample_weight")
+        return {"mse": SquaredError, "mae": AbsoluteError}[self.settings.loss]()
 
     def row_source(self, train: Interactions, everything: Interactions) -> Interactions:
         """Return the interactions that fill the rows which models without embeddings read."""

@@ -50,14 +50,14 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
     while "base" in values:
         _, base = _read(info, str(values.pop("base")))
         values = _merge(base, values)
-    per_dataset = values.pop("datasets", None) or {}
-    values = _merge(values, per_dataset.get(dataset) or {})
+    values = _for_dataset(values, dataset, f"recipe '{name}' of {model}")
     values = {**values, "model": model, "name": name}
     for override in overrides:
         _override(values, override)
     settings: Recipe = parse(Recipe, values, f"recipe '{name}' of {model}")
-    task = parse(get_task(info.task).Settings, settings.task, f"recipe '{name}' of {model}, task")
-    builder = _check_builder(info, settings.builder, name)
+    task_class = get_task(info.task)
+    task = parse(task_class.Settings, settings.task, f"recipe '{name}' of {model}, task")
+    builder = _check_builder(info, settings.builder, name, task_class.automatic)
     return settings.model_copy(update={"task": task.model_dump(mode="json"), "builder": builder})
 
 
@@ -71,7 +71,10 @@ def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise UsageError(f"Recipe file not found: {path}")
-        return path.stem, _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        try:
+            return path.stem, _parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is not a text file in UTF-8.") from None
     known = list_recipes(info.name)
     if recipe not in known:
         raise UsageError(
@@ -90,6 +93,19 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"{where}: expected groups of settings. Received {type(values).__name__}.")
     return values
+
+
+def _for_dataset(values: dict[str, Any], dataset: str, where: str) -> dict[str, Any]:
+    """Apply what the recipe says for one data set, and drop what it says for others."""
+    common = {key: value for key, value in values.items() if key != "datasets"}
+    per_dataset = values.get("datasets") or {}
+    changes = per_dataset.get(dataset) or {} if isinstance(per_dataset, dict) else per_dataset
+    if not isinstance(changes, dict):
+        raise UsageError(
+            f"{where}: 'datasets' must hold groups of settings by the name of a data set, such as "
+            f"'{dataset}'. Received {changes!r}."
+        )
+    return _merge(common, changes)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -117,10 +133,17 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set {override}: the value is not valid YAML.") from None
 
 
-def _check_builder(info: ModelInfo, options: dict[str, Any], recipe: str) -> dict[str, Any]:
+def _check_builder(
+    info: ModelInfo, options: dict[str, Any], recipe: str, can_be_automatic: tuple[str, ...]
+) -> dict[str, Any]:
     """Check the builder's arguments against its signature, and convert them to its types."""
     check_options(info, options)
     automatic = {key for key, value in options.items() if value == AUTO}
+    for key in automatic - set(can_be_automatic):
+        raise UsageError(
+            f"recipe '{recipe}' of {info.name}, builder: '{key}' cannot be '{AUTO}', only "
+            f"{' and '.join(can_be_automatic)} can."
+        )
     hints = get_type_hints(info.builder)
     fields: dict[str, Any] = {key: (hints[key], ...) for key in options if key not in automatic}
     schema = create_model("Builder", __config__=ConfigDict(extra="forbid"), **fields)

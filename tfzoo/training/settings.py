@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -141,7 +141,8 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         group: Any = kind
         for part in path[:-1]:
-            group = group.model_fields[part].annotation
+            annotation = group.model_fields[part].annotation
+            group = next((option for option in get_args(annotation) if option is not type(None)), annotation)
         inside = f" in '{'.'.join(path[:-1])}'" if path[:-1] else ""
         return f"unknown key '{path[-1]}'{inside}. {nearest(path[-1], group.model_fields)}"
     return f"'{'.'.join(path)}': {problem['msg']}. Received {problem['input']!r}"

@@ -1,0 +1,189 @@
+"""Summaries over seeds, by hand; tables; collected records."""
+
+import json
+import math
+
+import pytest
+
+from tfzoo.errors import TfzooError, UsageError
+from tfzoo.reporting.results import collect, load_records, markdown, metric_rows, summarise
+from tfzoo.training.record import RunRecord
+
+PAPER = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": "The paper leaks."}
+
+
+def record(seed=0, rmse=1.0, **changes):
+    values = {
+        "model": "pmf",
+        "task": "rating",
+        "dataset": "ml-100k",
+        "data": {"dataset": "ml-100k"},
+        "protocol": f"random 70/15/15, seed {seed}",
+        "recipe": {"name": "paper", "training": {"epochs": 2}},
+        "seed": seed,
+        "fingerprint": f"print-{seed}",
+        "parameters": 12345,
+        "metrics": {
+            "train": {"rmse": 0.25},
+            "validation": {"rmse": 0.5},
+            "test": {"rmse": rmse, "mae": rmse / 2, "rmse_unclipped": rmse + 0.125},
+        },
+        "headline": "rmse is clipped",
+        "best_epoch": 1,
+        "paper": PAPER,
+        "history": [{"loss": 1.0}],
+        "timing": {"train_seconds": 10.0 * (seed + 1)},
+        "peak_memory_mb": 100.0,
+        "precision": "float32",
+        "hardware": {"machine": "x86_64"},
+        "versions": {"keras": "3.15.0"},
+        "commit": None,
+    }
+    return RunRecord(**{**values, **changes})
+
+
+def cells(text, first):
+    """Return the cells of the table row that starts with ``first``."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_mean_and_deviation_by_hand():
+    (summary,) = summarise([record(2, 0.9), record(0, 1.0), record(1, 0.95)])
+    assert [run.seed for run in summary.records] == [0, 1, 2]
+    assert summary.mean("rmse") == pytest.approx(0.95)
+    # Deviations -0.05, 0, 0.05 over n - 1 = 2.
+    assert summary.deviation("rmse") == pytest.approx(math.sqrt(2 * 0.05**2 / 2))
+    assert summary.text("rmse") == "0.9500 ± 0.0500"
+    assert summary.mean("rmse", "validation") == 0.5
+    assert summary.reported("rmse") == 0.9
+    assert summary.reported("mae") is None
+    assert summary.protocol == "random 70/15/15"
+
+
+def test_one_seed_has_no_deviation():
+    (summary,) = summarise([record(3, 0.8)])
+    assert summary.deviation("rmse") is None
+    assert summary.text("rmse") == "0.8000"
+
+
+def test_groups_are_data_set_model_and_recipe():
+    tuned = {"name": "tuned", "training": {"epochs": 2}}
+    records = [
+        record(0),
+        record(1),
+        record(0, model="edrs"),
+        record(0, dataset="ml-1m"),
+        record(0, recipe=tuned),
+    ]
+    summaries = summarise(records)
+    found = [(s.first.dataset, s.first.model, s.recipe, len(s.records)) for s in summaries]
+    assert found == [
+        ("ml-100k", "edrs", "paper", 1),
+        ("ml-100k", "pmf", "paper", 2),
+        ("ml-100k", "pmf", "tuned", 1),
+        ("ml-1m", "pmf", "paper", 1),
+    ]
+    assert summarise([]) == []
+
+
+def test_records_of_one_name_with_different_settings_are_refused():
+    other = {"name": "paper", "training": {"epochs": 3}}
+    with pytest.raises(UsageError, match="ml-100k pmf paper were made with different settings"):
+        summarise([record(0), record(1, recipe=other)])
+
+
+def test_one_seed_twice_with_different_settings_is_refused():
+    other = {"name": "paper", "training": {"epochs": 3}}
+    with pytest.raises(UsageError, match="different settings"):
+        summarise([record(0), record(0, 0.5, recipe=other)])
+
+
+def test_the_same_record_twice_counts_once():
+    (summary,) = summarise([record(0), record(0)])
+    assert len(summary.records) == 1
+
+
+def test_metric_rows_show_the_gap_to_the_paper():
+    (summary,) = summarise([record(0, 1.0), record(1, 0.9)])
+    assert metric_rows(summary) == [
+        ("rmse", "0.900", "0.9500 ± 0.0707", "+0.050"),
+        ("mae", "", "0.4750 ± 0.0354", ""),
+        ("rmse_unclipped", "", "1.0750 ± 0.0707", ""),
+    ]
+    (summary,) = summarise([record(0, 0.8, paper=None)])
+    assert metric_rows(summary)[0] == ("rmse", "", "0.8000", "")
+
+
+def test_the_markdown_table_has_the_figures():
+    text = markdown(summarise([record(0, 1.0), record(1, 0.9), record(0, model="edrs", paper=None)]))
+    assert "## ml-100k" in text
+    assert cells(text, "pmf") == [
+        "pmf",
+        "paper",
+        "random 70/15/15",
+        "2",
+        "0.900",
+        "0.9500 ± 0.0707",
+        "",
+        "0.4750 ± 0.0354",
+        "1.0750",
+        "0.2500",
+        "12,345",
+        "15",
+    ]
+    header = cells(text, "model")
+    assert len(header) == len(cells(text, "pmf")) == len(cells(text, "edrs"))
+    assert header[4:6] == ["RMSE paper", "RMSE ours"]
+    assert cells(text, "edrs")[4] == ""
+    assert text.count("The paper leaks.") == 1
+    assert text.endswith("\n")
+
+
+def test_the_markdown_has_one_table_for_each_data_set():
+    text = markdown(summarise([record(0), record(0, dataset="ml-1m")]))
+    assert text.index("## ml-100k") < text.index("## ml-1m")
+    assert text.count("| model |") == 2
+
+
+def test_collect_drops_the_history_and_nothing_else(tmp_path):
+    original = record(4)
+    path = collect(original, tmp_path / "results")
+    assert path == tmp_path / "results" / "pmf-ml-100k-paper" / "seed-4.json"
+    assert list(path.parent.iterdir()) == [path]
+    found = RunRecord.load(path)
+    assert found.history == []
+    assert found == original.model_copy(update={"history": []})
+    assert original.history == [{"loss": 1.0}]
+
+
+def test_records_of_a_file_are_not_collected(tmp_path):
+    own = record(0, data={"file": "/home/someone/ratings.csv", "user_col": "user"})
+    with pytest.raises(UsageError, match="Only records of named data sets"):
+        collect(own, tmp_path / "results")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_records_are_found_in_runs_in_collections_and_as_files(tmp_path):
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    for seed in (1, 0):
+        record(seed).save(runs / "pmf-ml-100k-paper" / f"seed-{seed}")
+        collect(record(seed), results)
+    assert [r.seed for r in load_records([runs])] == [0, 1]
+    assert [r.seed for r in load_records([results])] == [0, 1]
+    assert [r.seed for r in load_records([results / "pmf-ml-100k-paper" / "seed-1.json"])] == [1]
+    assert len(load_records([runs, results])) == 4
+
+
+def test_folders_without_records_are_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match="No run records below"):
+            load_records([folder])
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    path = tmp_path / "pmf-ml-100k-paper" / "seed-0.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"model": "pmf"}), encoding="utf-8")
+    with pytest.raises(TfzooError, match=r"seed-0.json is not a run record"):
+        load_records([tmp_path])

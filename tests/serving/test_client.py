@@ -1,0 +1,112 @@
+"""The client for exported models in this process."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tfzoo.data.vocabulary import Vocabulary
+from tfzoo.errors import UsageError
+from tfzoo.models import create_model
+from tfzoo.serving.client import LocalClient
+from tfzoo.serving.export import export_saved_model
+from tfzoo.tasks import RatingTask
+
+
+def export(train, folder):
+    """Export biased MF without factors: the item biases alone rank the items."""
+    task = RatingTask()
+    model = create_model(
+        "biased-mf", train.num_users, train.num_items, embedding_dim=2, initial_stddev=0.0, mean_rating=3.0
+    )
+    biases = model.get_layer("item_tower").get_layer("item_bias").embeddings
+    biases.assign(np.linspace(0, 1, train.num_items + 1)[:, None])
+    scorer = task.scorer(model, task.features(model, train))
+    return export_saved_model(model, scorer, train, folder, metadata={"model": "biased-mf"})
+
+
+@pytest.fixture(scope="module")
+def client(toy, tmp_path_factory):
+    return LocalClient(export(toy, tmp_path_factory.mktemp("client")))
+
+
+@pytest.fixture(scope="module")
+def numbers(toy, tmp_path_factory):
+    train = replace(toy, items=Vocabulary(np.arange(20) - 3), item_features={})
+    return LocalClient(export(train, tmp_path_factory.mktemp("numbers")))
+
+
+def unseen(toy, user):
+    """Return the raw ids that dense user ``user`` has not rated, best first: the biases rise with the id."""
+    seen = set(toy.item_id[toy.user_id == user].tolist())
+    return [f"film-{item - 1:02d}" for item in range(toy.num_items, 0, -1) if item not in seen]
+
+
+def test_the_best_items_of_a_known_user(client, toy):
+    answer = client.recommend(100, k=3)
+    assert answer.known_user is True
+    assert answer.item_ids == unseen(toy, 1)[:3]
+    expected = [3 + (int(item[-2:]) + 1) / 20 for item in answer.item_ids]
+    assert answer.scores == pytest.approx(expected, abs=1e-5)
+    assert all(type(score) is float for score in answer.scores)
+
+
+def test_ten_items_unless_told_otherwise(client, toy):
+    assert client.recommend(100).item_ids == unseen(toy, 1)[:10]
+
+
+def test_excluded_items(client, toy):
+    best = unseen(toy, 1)
+    answer = client.recommend(100, k=2, exclude_ids=[best[0], best[2], "film-no"])
+    assert answer.item_ids == [best[1], best[3]]
+
+
+def test_blanks_are_left_out(client, toy):
+    answer = client.recommend(100, k=1000)
+    assert answer.item_ids == unseen(toy, 1)
+    assert len(answer.scores) == len(answer.item_ids)
+    assert client.recommend(100, k=0).item_ids == []
+
+
+def test_an_unknown_user_gets_popular_items_and_their_counts(client, toy):
+    answer = client.recommend(5, k=20)
+    counts = toy.item_counts()
+    order = sorted(range(1, 21), key=lambda item: (-counts[item], item))
+    assert answer.known_user is False
+    assert answer.item_ids == toy.items.decode(order).tolist()
+    assert answer.scores == counts[order].tolist()
+
+
+def test_a_whole_number_may_be_given_as_text(client):
+    assert client.recommend("107", k=3) == client.recommend(107, k=3)
+
+
+@pytest.mark.parametrize("user", ["ann", "1.5", ""])
+def test_a_text_where_the_data_has_whole_numbers_is_refused(client, user):
+    with pytest.raises(UsageError, match=r"user ids of this data set are whole numbers"):
+        client.recommend(user)
+
+
+def test_a_number_too_large_for_an_id_is_refused_or_unknown(client):
+    try:
+        answer = client.recommend("99999999999999999999", k=1)
+    except UsageError:
+        return
+    assert not answer.known_user
+
+
+def test_whole_number_items_and_negative_ids(numbers, toy):
+    answer = numbers.recommend(100, k=1000)
+    expected = [int(item[-2:]) - 3 for item in unseen(toy, 1)]
+    assert answer.item_ids == expected
+    assert all(type(item) is int for item in answer.item_ids)
+    assert numbers.recommend(100, k=2, exclude_ids=[str(expected[0])]).item_ids == expected[1:3]
+    assert -1 in numbers.recommend(5, k=20).item_ids
+    with pytest.raises(UsageError, match=r"item ids of this data set are whole numbers"):
+        numbers.recommend(100, exclude_ids=["film-01"])
+
+
+def test_metadata_and_titles(client, numbers):
+    assert client.metadata["model"] == "biased-mf"
+    assert client.titles["film-04"] == "Film 4"
+    assert numbers.titles == {}
