@@ -212,11 +212,12 @@ def test_a_recipe_of_ones_own(here):
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(here, precision, capsys):
     overrides = (*FAST, "training.checkpoint_seconds=0", "builder.tower_units=[8, 4]")
+    overrides += ("builder.rating_activation=null", "builder.mean_rating=auto")
     arguments = train("--precision", precision, "--device", "cpu", model="edrs", overrides=overrides)
     assert main(arguments) == 0
     record = RunRecord.load(here / "runs/edrs-ratings-paper/seed-0")
     assert record.precision == precision
-    assert record.metrics["test"]["rmse"] < 3
+    assert record.metrics["test"]["rmse"] < 2
     capsys.readouterr()
     assert main(["evaluate", "--run", "runs/edrs-ratings-paper/seed-0"]) == 0
     figure = f"{record.metrics['test']['rmse']:.4f}"
@@ -263,7 +264,9 @@ def test_an_interrupt_has_its_own_exit_status_and_can_be_resumed(here, monkeypat
 
 # Wrong use: one message, exit status 2, nothing written.
 
-GOOD = "\n".join([HEADER, *(f"{user},{item},{(user * item) % 5 + 1}" for user in range(6) for item in range(5))])
+GOOD = "\n".join(
+    [HEADER, *(f"{user},{item},{(user * item) % 5 + 1}" for user in range(6) for item in range(5))]
+)
 TABLES = {
     "good.csv": GOOD,
     "semicolon.csv": GOOD.replace(",", ";"),
@@ -311,7 +314,6 @@ REFUSED = {
     "no-value": (changed("training.epochs"), ["--set", "training.epochs"]),
     "wrong-link": (changed("builder.link=cubic"), ["cubic"]),
     "no-factors": (changed("builder.embedding_dim=0"), ["embedding_dim"]),
-    "negative-l2": (changed("builder.lookup_l2=-1"), ["lookup_l2"]),
     "auto-of-a-size": (changed("builder.embedding_dim=auto"), ["embedding_dim"]),
     "wrong-ratios": (changed("split.ratios=[0.7, 0.7, 0.7]"), ["split.ratios", "0.7"]),
     "wrong-fold": (train(data=OWN, overrides=("split.kind=k-fold", "split.fold=9")), ["split.fold", "9"]),
@@ -366,7 +368,7 @@ def test_wrong_use_is_refused(case, tmp_path, monkeypatch, capsys):
     assert status == (1 if case in FAILURES else 2)
     assert captured.err.startswith("tfzoo: error: ")
     assert "Traceback" not in captured.err
-    assert len(captured.err.splitlines()) == 1
+    assert captured.err.count("error:") == 1
     for hint in hints:
         assert re.search(hint if "|" in hint else re.escape(hint), captured.err)
     assert listing(tmp_path) == before
@@ -447,7 +449,7 @@ def test_the_script_lists_all_options():
 
 
 def test_killed_and_resumed_as_if_nothing_had_happened(here):
-    overrides = ("training.epochs=400", "training.patience=null", "training.checkpoint_seconds=0", *FAST[1:])
+    overrides = ("training.epochs=60", "training.patience=null", "training.checkpoint_seconds=0", *FAST[1:])
     arguments = train("--no-export", model="delcr", overrides=overrides)
     arguments += settings("builder.tower_units=[8, 4]", "builder.dropout=0.2", "training.learning_rate=0.003")
     folder = here / "runs" / "delcr-ratings-paper" / "seed-0"
@@ -464,8 +466,7 @@ def test_killed_and_resumed_as_if_nothing_had_happened(here):
         while not (folder / "checkpoint.npz").exists():
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(0.2)
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=30) == -signal.SIGKILL
     finally:
@@ -474,7 +475,7 @@ def test_killed_and_resumed_as_if_nothing_had_happened(here):
     assert not (folder / "record.json").exists()
     with np.load(folder / "checkpoint.npz") as archive:
         state = json.loads(str(archive["meta"]))["state"]
-    assert 1 <= state["epoch"] < 400
+    assert 1 <= state["epoch"] < 60
 
     assert main([*arguments, "--resume"]) == 0
     assert main([*arguments, "--output", "unbroken"]) == 0

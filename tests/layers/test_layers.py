@@ -7,8 +7,10 @@ import tensorflow as tf
 from keras import ops
 
 from tfzoo.layers import (
+    AbsoluteError,
     IdEmbedding,
     KnownIdPenalty,
+    SquaredError,
     dot_head,
     embedding_tower,
     mlp_head,
@@ -293,3 +295,18 @@ def test_two_tower_model_by_hand():
         "user_id": ("int32", (None,)),
         "item_id": ("int32", (None,)),
     }
+
+
+# Losses
+
+
+@pytest.mark.parametrize(("loss", "errors"), [(SquaredError(), [1, 4, 81]), (AbsoluteError(), [1, 2, 9])])
+def test_losses_by_hand(loss, errors):
+    truth, prediction = tf.constant([1, 2, 0]), tf.constant([2.0, 4.0, -9.0])
+    np.testing.assert_array_equal(loss.call(truth, prediction), errors)
+    assert float(loss(truth, prediction)) == pytest.approx(sum(errors) / 3)
+    for weight in ([1.0, 1.0, 0.0], [3.0, 1.0, 0.0]):
+        expected = np.average(errors, weights=weight)
+        assert float(loss(truth, prediction, sample_weight=tf.constant(weight))) == pytest.approx(expected)
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(restored(truth, prediction)) == pytest.approx(sum(errors) / 3)

@@ -82,9 +82,7 @@ def scorer_of(model, train):
 
 
 def export(model, train, folder, **options):
-    return export_saved_model(
-        model, scorer_of(model, train), train, folder, **{"metadata": {}, **options}
-    )
+    return export_saved_model(model, scorer_of(model, train), train, folder, **{"metadata": {}, **options})
 
 
 def keras_scores(model, train, users, items):

@@ -259,9 +259,7 @@ def test_interrupted_while_patience_runs_out(toy, tmp_path):
     seen = []
     broken = make_trainer(toy, epochs=9, patience=3)
     with pytest.raises(Interruption):
-        broken.fit(
-            sequence([0.9, 0.8, 0.85], seen, broken), checkpoint=checkpoint, on_epoch=interrupt
-        )
+        broken.fit(sequence([0.9, 0.8, 0.85], seen, broken), checkpoint=checkpoint, on_epoch=interrupt)
     resumed = make_trainer(toy, epochs=9, patience=3, weight_seed=9)
     state = resumed.fit(sequence([0.86, 0.87, 0.1]), checkpoint=checkpoint, resume=True)
     assert (state.epoch, state.best_epoch, state.best_value) == (5, 2, 0.8)
@@ -356,7 +354,9 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(toy, tmp_path, jit_co
 
 
 def test_training_learns(toy):
-    trainer = make_trainer(toy, optimizer="adam", learning_rate=0.05, epochs=15, options={**PMF, "lookup_l2": 0})
+    trainer = make_trainer(
+        toy, optimizer="adam", learning_rate=0.05, epochs=15, options={**PMF, "lookup_l2": 0}
+    )
     before = measured(trainer)()
     state = trainer.fit(measured(trainer))
     assert state.best_value < 0.6 * before["rmse"]
