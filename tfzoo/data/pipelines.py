@@ -48,8 +48,10 @@ def shuffled_blocks(
         `blocks_per_epoch` elements make one epoch.
 
     Raises:
-        UsageError: ``batch_size`` is below 1.
+        UsageError: ``num_examples`` or ``batch_size`` is below 1.
     """
+    if num_examples < 1:
+        raise UsageError("There is no example to draw batches from.")
     blocks = blocks_per_epoch(num_examples, batch_size, steps_per_block)
     padding = blocks * steps_per_block * batch_size - num_examples
 

@@ -16,14 +16,14 @@ class SparseRows(tf.Module):
     Args:
         row: int ``[n]``, row number of each entry.
         column: int ``[n]``, column number of each entry.
-        value: float ``[n]``.
+        value: float ``[n]``; of several entries for one cell the first counts.
         shape: number of rows and columns.
     """
 
     def __init__(self, row: NDArray, column: NDArray, value: NDArray, shape: tuple[int, int]) -> None:
         super().__init__()
-        order = np.lexsort((column, row))
-        splits = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=shape[0]))])
+        _, order = np.unique(row.astype(np.int64) * shape[1] + column, return_index=True)
+        splits = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=shape[0]))])
         self.num_columns = shape[1]
         self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name="splits")
         self.columns = tf.Variable(column[order].astype(np.int32), trainable=False, name="columns")

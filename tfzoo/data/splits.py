@@ -120,10 +120,11 @@ def given_split(
 
     Raises:
         UsageError: ``validation`` is out of range.
-        DataError: the two row sets overlap, or a part would be empty.
+        DataError: a row is named twice, or a part would be empty.
     """
-    if np.intersect1d(train_rows, test_rows).size:
-        raise DataError(f"Split '{name}': the given train and test rows overlap.")
+    rows = np.concatenate([train_rows, test_rows])
+    if len(np.unique(rows)) < len(rows):
+        raise DataError(f"Split '{name}': the given train and test rows overlap, or name a row twice.")
     order = np.random.default_rng([seed]).permutation(np.sort(train_rows))
     protocol = f"given split {name}, {100 * validation:g} % of train for validation, seed {seed}"
     return _hold_out(interactions, order, np.sort(test_rows), validation, seed, protocol)

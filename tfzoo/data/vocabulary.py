@@ -46,7 +46,10 @@ class Vocabulary:
     @classmethod
     def from_values(cls, values: ArrayLike) -> Vocabulary:
         """Build the vocabulary of all distinct ``values`` (integers or strings, any shape)."""
-        return cls(np.unique(np.asarray(values)))
+        ids = np.asarray(values)
+        if ids.dtype == object:
+            ids = np.array(ids.tolist())
+        return cls(np.unique(ids))
 
     def __len__(self) -> int:
         return len(self.ids)

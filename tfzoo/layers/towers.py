@@ -88,7 +88,12 @@ def row_tower(
 
     Returns:
         A model from ``{"<side>_row": float32 [B, row_length]}`` to a vector float32 ``[B, width]``.
+
+    Raises:
+        ValueError: ``units`` is empty.
     """
+    if not units:
+        raise ValueError("`units` of a tower over rows needs at least one layer. Received: units=()")
     row = keras.Input((row_length,), dtype="float32", name=f"{side}_row")
     vector = layers.Dropout(input_dropout)(row) if input_dropout else row
     vector = _dense_stack(vector, units, last_activation, dense_l2, dropout)

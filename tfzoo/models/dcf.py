@@ -70,5 +70,5 @@ def DCF(
         )
         for side, length in (("user", num_items), ("item", num_users))
     }
-    head = dot_head(tower_units[-1], mean_rating=mean_rating)
+    head = dot_head(towers["user"].output_shape[-1], mean_rating=mean_rating)
     return two_tower_model(towers["user"], towers["item"], head, name="dcf")

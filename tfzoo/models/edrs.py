@@ -149,10 +149,9 @@ def EDRSWithoutEmbedding(
         )
         for side, length in (("user", num_items), ("item", num_users))
     }
-    width = tower_units[-1]
     head = mlp_head(
-        width,
-        width,
+        towers["user"].output_shape[-1],
+        towers["item"].output_shape[-1],
         units=head_units,
         activation=rating_activation,
         dense_l2=dense_l2,

@@ -132,6 +132,8 @@ class RatingTask:
             return head(pairs, training=False)
 
         def predict(pairs: Interactions) -> NDArray[np.float32]:
+            if len(pairs) == 0:
+                return np.empty(0, np.float32)
             users, items = (_all_vectors(towers[side], features.num_ids[side]) for side in SIDES)
             user_id, item_id = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
             parts = [
