@@ -71,10 +71,11 @@ class Experiment:
         return scale
 
     def fingerprint(self) -> str:
-        """Return a text that changes with the settings, the seed and the training data."""
+        """Return a text that changes with the settings, the seed and the data."""
         digest = hashlib.sha256()
-        for column in (self.split.train.user_id, self.split.train.item_id, self.split.train.ratings):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        for part in (self.split.train, self.split.validation, self.split.test):
+            for column in (part.user_id, part.item_id, part.ratings):
+                digest.update(np.ascontiguousarray(column).tobytes())
         recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
         policy = keras.config.dtype_policy().name
         digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())
@@ -82,7 +83,9 @@ class Experiment:
 
     def build(self) -> keras.Model:
         """Build the model with initial weights that depend on the seed alone."""
-        keras.utils.clear_session()
+        precision = keras.config.dtype_policy()
+        keras.utils.clear_session()  # Also sets the precision back to float32.
+        keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(self.seed)
         options = resolve_builder(self.recipe, self.task.builder_arguments(self.split.train))
         train = self.split.train
@@ -155,11 +158,10 @@ def run(
     finished = _finished_run(folder, fingerprint) if resume else None
     if finished is not None:
         return finished, folder
+    model = experiment.build()
     if not resume:
         _forget(folder)
     folder.mkdir(parents=True, exist_ok=True)
-
-    model = experiment.build()
     features = experiment.features(model)
     predict = experiment.task.predictor(model, features)
     scale, validation = experiment.rating_scale, experiment.split.validation
@@ -176,7 +178,7 @@ def run(
     experiment.interactions.save_vocabularies(folder / "vocabulary")
     record = _record(experiment, model, state, fingerprint)
     record.save(folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    _forget(folder, CHECKPOINT)
     return record, folder
 
 
@@ -221,10 +223,12 @@ def _record(experiment: Experiment, model: keras.Model, state: TrainingState, fi
     )
 
 
-def _forget(folder: Path) -> None:
-    """Remove what an earlier run left, and nothing else."""
-    for name in (FILE_NAME, CHECKPOINT, MODEL):
-        (folder / name).unlink(missing_ok=True)
+def _forget(folder: Path, *names: str) -> None:
+    """Remove files of an earlier run, and what a killed one left of them half-written."""
+    for name in names or (FILE_NAME, CHECKPOINT, MODEL):
+        for path in (folder / name, *folder.glob(f".{name}.*")):
+            if path.is_file():
+                path.unlink()
 
 
 def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:

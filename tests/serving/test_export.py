@@ -434,7 +434,7 @@ def test_versions_are_numbers_not_texts(train, tmp_path):
 
 
 def test_no_version_is_one_clear_error(tmp_path):
-    with pytest.raises(TfzooError, match="No exported model in .*nowhere"):
+    with pytest.raises(TfzooError, match=r"No exported model in .*nowhere"):
         latest_version(tmp_path / "nowhere")
 
 
@@ -461,7 +461,7 @@ def test_a_failing_export_leaves_no_version(train, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(train, tmp_path):
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-    with pytest.raises(TfzooError, match="Cannot write the export to .*file"):
+    with pytest.raises(TfzooError, match=r"Cannot write the export to .*file"):
         export(build("pmf", train), train, tmp_path / "file" / "pmf-toy")
 
 

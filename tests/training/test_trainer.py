@@ -21,7 +21,7 @@ PMF = {"embedding_dim": 3, "lookup_l2": L2, "mean_rating": MEAN}
 EDRS = {"embedding_dim": 3, "tower_units": (4,), "head_units": (4,), "dropout": 0.3, "mean_rating": MEAN}
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     """Stands for a process that dies."""
 
 
@@ -208,11 +208,11 @@ def test_an_interrupted_training_ends_as_the_unbroken_one(toy, tmp_path, setting
 
     def interrupt(state):
         if state.epoch == stop_after:
-            raise Interruption
+            raise InterruptionError
 
     checkpoint = tmp_path / "checkpoint.npz"
     broken = start(0)
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         broken.fit(measured(broken), checkpoint=checkpoint, on_epoch=interrupt)
     # Other initial weights and another state of dropout: all must come from the checkpoint.
     resumed = start(99)
@@ -235,10 +235,10 @@ def test_epochs_after_the_last_checkpoint_are_repeated(toy, tmp_path):
 
     def interrupt(state):
         if state.epoch == 3:
-            raise Interruption
+            raise InterruptionError
 
     broken = make_trainer(toy, **settings)
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         broken.fit(measured(broken), checkpoint=checkpoint, on_epoch=interrupt)
     resumed, epochs = make_trainer(toy, weight_seed=9, **settings), []
     state = resumed.fit(
@@ -254,11 +254,11 @@ def test_interrupted_while_patience_runs_out(toy, tmp_path):
 
     def interrupt(state):
         if state.epoch == 3:
-            raise Interruption
+            raise InterruptionError
 
     seen = []
     broken = make_trainer(toy, epochs=9, patience=3)
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         broken.fit(sequence([0.9, 0.8, 0.85], seen, broken), checkpoint=checkpoint, on_epoch=interrupt)
     resumed = make_trainer(toy, epochs=9, patience=3, weight_seed=9)
     state = resumed.fit(sequence([0.86, 0.87, 0.1]), checkpoint=checkpoint, resume=True)

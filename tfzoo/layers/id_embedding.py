@@ -53,6 +53,8 @@ class KnownIdPenalty(keras.layers.Layer):
 
     def __init__(self, l2: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if l2 < 0:
+            raise ValueError(f"`l2` must not be negative. Received: l2={l2}")
         self.l2 = float(l2)
 
     def call(self, vectors: Any, ids: Any) -> Any:

@@ -125,14 +125,17 @@ def create_model(name: str, num_users: int, num_items: int, **options: Any) -> k
         A functional Keras model with dict inputs and dict outputs.
 
     Raises:
-        UsageError: unknown model or option, or a size below 1.
+        UsageError: unknown model or option, a size below 1, or a value that makes no model.
     """
     info = model_info(name)
     check_options(info, options)
     for size, value in (("num_users", num_users), ("num_items", num_items)):
         if value < 1:
             raise UsageError(f"{size} must be at least 1. Received {value}.")
-    return info.builder(num_users=num_users, num_items=num_items, **options)
+    try:
+        return info.builder(num_users=num_users, num_items=num_items, **options)
+    except ValueError as error:
+        raise UsageError(f"Model '{name}' cannot be built with {options}: {error}") from error
 
 
 def builders() -> dict[str, Callable[..., keras.Model]]:

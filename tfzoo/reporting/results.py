@@ -93,16 +93,14 @@ def summarise(records: Iterable[RunRecord]) -> list[Summary]:
     """
     groups: dict[tuple[str, str, str], dict[int, RunRecord]] = defaultdict(dict)
     for record in records:
-        groups[record.dataset, record.model, record.recipe["name"]][record.seed] = record
-    summaries = []
-    for key, group in sorted(groups.items()):
-        runs = tuple(group[seed] for seed in sorted(group))
-        if any(run.recipe != runs[0].recipe for run in runs):
+        key = (record.dataset, record.model, record.recipe["name"])
+        group = groups[key]
+        if any(other.recipe != record.recipe for other in group.values()):
             raise UsageError(
                 f"The records of {' '.join(key)} were made with different settings; train them again."
             )
-        summaries.append(Summary(runs))
-    return summaries
+        group[record.seed] = record
+    return [Summary(tuple(group[seed] for seed in sorted(group))) for _, group in sorted(groups.items())]
 
 
 def collect(record: RunRecord, folder: Path) -> Path:

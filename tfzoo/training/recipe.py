@@ -47,9 +47,12 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
     """
     info = model_info(model)
     name, values = _read(info, recipe)
+    bases = [recipe]
     while "base" in values:
-        _, base = _read(info, str(values.pop("base")))
-        values = _merge(base, values)
+        bases.append(str(values.pop("base")))
+        if bases[-1] in bases[:-1]:
+            raise UsageError(f"Recipes build on each other without end: {' -> '.join(bases)}.")
+        values = _merge(_read(info, bases[-1])[1], values)
     values = _for_dataset(values, dataset, f"recipe '{name}' of {model}")
     values = {**values, "model": model, "name": name}
     for override in overrides:

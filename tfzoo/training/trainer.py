@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import blocks_per_epoch, steps_per_epoch
-from tfzoo.errors import TfzooError
+from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.rating import PairFeatures, RatingTask
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
 from tfzoo.training.settings import TrainingSettings
@@ -102,8 +102,11 @@ class Trainer:
         batches = self._batches(state.epoch)
         while not self._finished(state):
             loss = self._run_epoch(batches, state.epoch)
+            try:
+                metrics, averaged = self._validate(validate)
+            except DataError as error:
+                raise self._diverged(state.epoch, str(error)) from error
             state.epoch += 1
-            metrics, averaged = self._validate(validate)
             value = metrics[self.task.monitor]
             if value < state.best_value or not self.settings.restore_best:
                 best = averaged
@@ -141,11 +144,15 @@ class Trainer:
         steps = steps_per_epoch(len(self.train), self.settings.batch_size)
         loss = float(tf.add_n(losses)) / steps
         if not math.isfinite(loss):
-            raise TfzooError(
-                f"The training loss is not finite in epoch {epoch + 1} (learning rate "
-                f"{float(self.model.optimizer.learning_rate):g}). Try a smaller training.learning_rate."
-            )
+            raise self._diverged(epoch, "the training loss is not finite")
         return loss
+
+    def _diverged(self, epoch: int, what: str) -> TfzooError:
+        rate = float(self.model.optimizer.learning_rate)
+        return TfzooError(
+            f"Training diverged in epoch {epoch + 1} (learning rate {rate:g}): {what}. "
+            "Try a smaller training.learning_rate."
+        )
 
     def _block(
         self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor
@@ -208,7 +215,9 @@ class Trainer:
     def _use_xla(self) -> bool:
         if self.settings.jit_compile is not None:
             return self.settings.jit_compile
-        return all(getattr(layer, "supports_jit", True) for layer in self.model._flatten_layers())
+        # Over rows the step is one large product, which runs faster outside XLA on a CPU.
+        on_cpu = not tf.config.get_visible_devices("GPU")
+        return self.model.supports_jit and not (on_cpu and self.features.reads_rows)
 
     def _choose_steps_per_call(self, steps: int) -> int:
         """Divide an epoch evenly into blocks that are long, but small in memory."""
