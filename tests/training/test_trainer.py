@@ -349,7 +349,9 @@ def test_the_running_average_by_hand(toy):
 def test_a_loss_that_is_not_finite_names_the_learning_rate(toy, tmp_path, jit_compile):
     trainer = make_trainer(toy, epochs=5, learning_rate=1e12, jit_compile=jit_compile)
     checkpoint = tmp_path / "checkpoint.npz"
-    with pytest.raises(TfzooError, match=r"diverged in epoch \d .*1e\+12.*not finite.*training.learning_rate"):
+    with pytest.raises(
+        TfzooError, match=r"diverged in epoch \d .*1e\+12.*not finite.*training.learning_rate"
+    ):
         trainer.fit(constant, checkpoint=checkpoint)
 
 

@@ -126,10 +126,13 @@ class RatingTask:
 
         any_vectors, any_ids = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([None], tf.int32)
 
-        @tf.function(input_signature=[any_vectors, any_vectors, any_ids, any_ids])
-        def rate(users: tf.Tensor, items: tf.Tensor, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        def apply_head(
+            users: tf.Tensor, items: tf.Tensor, user_id: tf.Tensor, item_id: tf.Tensor
+        ) -> tf.Tensor:
             pairs = {"user_vector": tf.gather(users, user_id), "item_vector": tf.gather(items, item_id)}
             return head(pairs, training=False)
+
+        rate = tf.function(apply_head).get_concrete_function(any_vectors, any_vectors, any_ids, any_ids)
 
         def predict(pairs: Interactions) -> NDArray[np.float32]:
             if len(pairs) == 0:
@@ -236,10 +239,8 @@ def _compiled_tower(
     model: keras.Model, features: PairFeatures, side: str
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     tower = model.get_layer(f"{side}_tower")
-    return tf.function(
-        lambda ids: tower(features.side(side, ids), training=False),
-        input_signature=[tf.TensorSpec([None], tf.int32)],
-    )
+    function = tf.function(lambda ids: tower(features.side(side, ids), training=False))
+    return function.get_concrete_function(tf.TensorSpec([None], tf.int32))
 
 
 def _all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], num_ids: int) -> tf.Tensor:

@@ -65,7 +65,6 @@ class Trainer:
             if settings.average
             else []
         )
-        self._run_block = tf.function(self._block, jit_compile=self._use_xla())
 
     def fit(
         self,
@@ -99,9 +98,13 @@ class Trainer:
             self._restore_all(groups)
         last_save = -math.inf
         started = time.perf_counter() - state.seconds
-        batches = self._batches(state.epoch)
+        dataset = self._dataset(state.epoch)
+        run_block = tf.function(self._block, jit_compile=self._use_xla()).get_concrete_function(
+            *dataset.element_spec
+        )
+        blocks = iter(dataset)
         while not self._finished(state):
-            loss = self._run_epoch(batches, state.epoch)
+            loss = self._run_epoch(run_block, blocks, state.epoch)
             try:
                 metrics, averaged = self._validate(validate)
             except DataError as error:
@@ -128,8 +131,8 @@ class Trainer:
         stalled = patience is not None and state.epoch - state.best_epoch >= patience
         return state.epoch >= self.settings.epochs or stalled
 
-    def _batches(self, first_epoch: int) -> Iterator[Any]:
-        dataset = self.task.train_dataset(
+    def _dataset(self, first_epoch: int) -> tf.data.Dataset:
+        return self.task.train_dataset(
             self.features,
             self.train,
             batch_size=self.settings.batch_size,
@@ -137,10 +140,9 @@ class Trainer:
             first_epoch=first_epoch,
             steps_per_block=self._steps_per_call,
         )
-        return iter(dataset)
 
-    def _run_epoch(self, batches: Iterator[Any], epoch: int) -> float:
-        losses = [self._run_block(*next(batches)) for _ in range(self._blocks)]
+    def _run_epoch(self, run_block: Callable[..., tf.Tensor], blocks: Iterator[Any], epoch: int) -> float:
+        losses = [run_block(*next(blocks)) for _ in range(self._blocks)]
         steps = steps_per_epoch(len(self.train), self.settings.batch_size)
         loss = float(tf.add_n(losses)) / steps
         if not math.isfinite(loss):
