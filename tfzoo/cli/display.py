@@ -22,5 +22,4 @@ def print_summary(summary: Summary) -> None:
     console.print(table)
     say(first.headline)
     if first.paper is not None:
-        remark = f" {first.paper['remark']}" if first.paper["remark"] else ""
-        say(f"Paper: {first.paper['source']}.{remark}")
+        say(f"Paper: {first.paper['source']}. {summary.remark}".rstrip())

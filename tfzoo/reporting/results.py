@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfzoo.errors import UsageError
 from tfzoo.training.checkpoint import write_atomically
+from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
 
 HEADLINE_METRICS = ("rmse", "mae")
@@ -39,6 +41,21 @@ class Summary:
     def protocol(self) -> str:
         """How the data was divided, without the seed."""
         return self.first.protocol.replace(f", seed {self.first.seed}", "")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe without its prose and the paper's figures."""
+        return {k: v for k, v in self.first.recipe.items() if k not in ("description", "reported")}
+
+    @property
+    def remark(self) -> str:
+        """Why ours differ from the paper's figures: as the package says today, else the record."""
+        recorded = "" if self.first.paper is None else str(self.first.paper["remark"])
+        try:
+            recipe = load_recipe(self.first.model, self.first.dataset, self.recipe)
+        except UsageError:
+            return recorded
+        return recipe.reported.remark if recipe.reported and recipe.reported.remark else recorded
 
     def reported(self, metric: str) -> float | None:
         """Return the paper's figure, or None where it prints none."""
@@ -95,7 +112,8 @@ def summarise(records: Iterable[RunRecord]) -> list[Summary]:
     for record in records:
         key = (record.dataset, record.model, record.recipe["name"])
         group = groups[key]
-        if any(other.recipe != record.recipe for other in group.values()):
+        settings = Summary((record,)).settings
+        if any(Summary((other,)).settings != settings for other in group.values()):
             raise UsageError(
                 f"The records of {' '.join(key)} were made with different settings; train them again."
             )
@@ -147,12 +165,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
         lines += ["", f"## {dataset}", "", _row(_COLUMNS), _row(["---"] * len(_COLUMNS))]
         chosen = [summary for summary in summaries if summary.first.dataset == dataset]
         lines += [_row(_cells(summary)) for summary in chosen]
-        remarks = {
-            summary.first.paper["remark"]: None
-            for summary in chosen
-            if summary.first.paper is not None and summary.first.paper["remark"]
-        }
-        for remark in remarks:
+        for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
             lines += ["", remark]
     lines += [
         "",
