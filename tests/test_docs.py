@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tfzoo.models import list_models
+from tfzoo.models import list_models, registry
 from tfzoo.reporting.results import load_records, markdown, summarise
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +17,7 @@ def test_the_results_page_is_what_the_records_give():
 
 
 def test_readme_names_every_model():
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Models")[2]
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Models")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
     assert named == set(list_models())
 
@@ -27,3 +27,25 @@ def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((ROOT / page).parent / target).exists(), target
+
+
+def code_blocks():
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_keras_example_runs(toy, monkeypatch):
+    example = next(block for block in code_blocks() if "model.fit" in block)
+    monkeypatch.setattr("tfzoo.data.datasets.load_dataset", lambda name: toy)
+    names: dict = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["user_vector"]({"user_id": toy.user_id[:3]}).shape == (3, 40)
+
+
+def test_the_example_of_a_new_model_runs(monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    example = next(block for block in code_blocks() if "@register_model" in block)
+    names: dict = {}
+    exec("import keras\nfrom tfzoo.layers import *\nfrom tfzoo.models import *\n", names)
+    exec(compile(example, "README.md", "exec"), names)
+    assert "my-model" in registry.list_models()
+    assert names["MyModel"](5, 7).count_params() == 32 * (6 + 8)

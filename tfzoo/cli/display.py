@@ -14,7 +14,8 @@ def print_summary(summary: Summary) -> None:
     seeds = len(summary.records)
     title = f"{first.model} on {first.dataset}, recipe {summary.recipe}: {summary.protocol}, "
     title += f"{seeds} seeds" if seeds > 1 else f"seed {first.seed}"
-    table = Table(title=title, title_justify="left")
+    say(title)
+    table = Table()
     for column in ("metric (test)", "paper", "ours", "difference"):
         table.add_column(column, justify="left" if column.startswith("metric") else "right")
     for row in metric_rows(summary):

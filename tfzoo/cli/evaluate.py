@@ -15,7 +15,8 @@ def run(options: argparse.Namespace) -> None:
     configure_device(options)
     experiment, record = reopen(options)
     metrics = experiment.evaluate(load_model(options.run), options.part)[options.part]
-    table = Table(title=f"{record.model} on {record.dataset}, {record.protocol}: {options.part}")
+    say(f"{record.model} on {record.dataset}, {record.protocol}: {options.part}")
+    table = Table()
     table.add_column("metric")
     table.add_column("recorded", justify="right")
     table.add_column("now", justify="right")

@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TfzooError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        print(f"tfzoo: error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         hint = " Continue with the same command and --resume." if options.command == "train" else ""
         print(f"\ntfzoo: interrupted.{hint}", file=sys.stderr)

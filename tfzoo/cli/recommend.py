@@ -21,7 +21,8 @@ def run(options: argparse.Namespace) -> None:
     answer = client.recommend(options.user, options.k, exclude)
     if not answer.known_user:
         say(f"User {options.user} is not in the training data: popular items.")
-    table = Table(title=f"{options.model} on {options.dataset}: top {options.k} for user {options.user}")
+    say(f"{options.model} on {options.dataset}: top {options.k} for user {options.user}")
+    table = Table()
     table.add_column("rank", justify="right")
     table.add_column("item")
     if client.titles:

@@ -74,7 +74,7 @@ def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecor
                 say(f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}")
 
         record, folder = run_experiment(experiment, output, resume=resume, on_epoch=show)
-        progress.update(bar, completed=epochs)
+        progress.update(bar, total=record.timing["epochs"], completed=record.timing["epochs"])
     test = record.metrics["test"]
     say(
         f"{recipe.model} seed {seed}: test rmse {test['rmse']:.4f} mae {test['mae']:.4f}, best epoch "

@@ -89,7 +89,7 @@ class Trainer:
             ``restore_best`` is off.
 
         Raises:
-            TfzooError: the loss is not finite, or the checkpoint does not fit.
+            TfzooError: training diverged, or the checkpoint does not fit.
         """
         state, best = TrainingState(), self._snapshot()
         if checkpoint is not None and resume and checkpoint.exists():
