@@ -52,12 +52,7 @@ class IdLookup(tf.Module):
         )
         self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
         self.blank = _blank(vocabulary)
-        raw = np.concatenate(
-            [
-                np.array([self.blank], vocabulary.ids.dtype if self.dtype == tf.int64 else object),
-                vocabulary.ids.astype(object) if self.dtype == tf.string else vocabulary.ids,
-            ]
-        )
+        raw = [self.blank, *vocabulary.ids.tolist()]
         self._raw = tf.Variable(raw, dtype=self.dtype, trainable=False, name="raw_ids")
 
     def dense(self, raw: tf.Tensor) -> tf.Tensor:

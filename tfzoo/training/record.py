@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tfzoo.errors import TfzooError
@@ -78,8 +79,6 @@ def environment() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    import tensorflow as tf
-
     gpus = [
         tf.config.experimental.get_device_details(d).get("device_name", "GPU")
         for d in tf.config.get_visible_devices("GPU")
@@ -93,11 +92,17 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """Return the commit of a source checkout, with a mark if it has changes."""
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """Return the commit of a source checkout, with a mark if it has changes.
+
+    A copy installed below someone else's repository is not tracked there and has no commit.
+    """
+    this_file = Path(__file__)
+    git = ["git", "-C", str(this_file.parent)]
+    tracked = [*git, "ls-files", "--error-unmatch", this_file.name]
+    describe = [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        subprocess.run(tracked, capture_output=True, timeout=5, check=True)
+        done = subprocess.run(describe, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
