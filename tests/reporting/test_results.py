@@ -7,6 +7,7 @@ import pytest
 
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.reporting.results import collect, load_records, markdown, metric_rows, summarise
+from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 
 PAPER = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": "The paper leaks."}
@@ -136,8 +137,18 @@ def test_the_markdown_table_has_the_figures():
     assert len(header) == len(cells(text, "pmf")) == len(cells(text, "edrs"))
     assert header[4:6] == ["RMSE paper", "RMSE ours"]
     assert cells(text, "edrs")[4] == ""
-    assert text.count("The paper leaks.") == 1
     assert text.endswith("\n")
+
+
+def test_the_reason_for_a_gap_is_printed_once_from_the_recipe_of_today_or_else_the_record():
+    own = {"name": "own", "training": {"epochs": 2}}
+    text = markdown(summarise([record(0, recipe=own), record(1, recipe=own)]))
+    assert text.count("The paper leaks.") == 1
+    shipped = load_recipe("pmf", "ml-100k", "paper").reported.remark
+    text = markdown(summarise([record(0), record(1)]))
+    assert shipped
+    assert text.count(shipped) == 1
+    assert "The paper leaks." not in text
 
 
 def test_the_markdown_has_one_table_for_each_data_set():
