@@ -13,6 +13,7 @@ FLOORS = (
     {"training", "evaluation", "serving"},
     {"reporting"},
     {"experiment"},
+    {"runs"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -10,10 +10,12 @@ import pytest
 from tfzoo import experiment as module
 from tfzoo.errors import DataError, TfzooError, UsageError
 from tfzoo.evaluation import mae, rmse
-from tfzoo.experiment import Experiment, load_model, make_split, run, run_folder
+from tfzoo.experiment import Experiment
+from tfzoo.runs import load_model, run, run_folder
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import SplitSettings
+from tfzoo.training.splitting import make_split
 
 # Without XLA, which takes longer to compile than these runs take.
 FAST = ["training.epochs=3", "training.batch_size=64", "training.jit_compile=false"]

@@ -3,7 +3,8 @@
 import pytest
 
 from tfzoo.data.datasets import load_dataset
-from tfzoo.experiment import Experiment, run
+from tfzoo.experiment import Experiment
+from tfzoo.runs import run
 from tfzoo.training.recipe import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]

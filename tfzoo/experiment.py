@@ -1,35 +1,26 @@
-"""One run from data to record: split, build, train, evaluate, save."""
+"""A recipe applied to data: everything that is fixed before training."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
+from scipy import sparse
 
-from tfzoo.data.datasets import given_rows
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.splits import Split, drop_cold, given_split, k_fold_split, oversample, random_split
-from tfzoo.errors import TfzooError, UsageError
-from tfzoo.evaluation.evaluator import HEADLINE, evaluate_ratings, validate_ratings
+from tfzoo.data.splits import Split
+from tfzoo.errors import UsageError
+from tfzoo.evaluation import Evaluator, build_evaluator
 from tfzoo.models import create_model, model_info
-from tfzoo.tasks import get_task
-from tfzoo.tasks.rating import PairFeatures, RatingTask
-from tfzoo.training.checkpoint import TrainingState, save_model
+from tfzoo.tasks import Task, get_task
+from tfzoo.tasks.base import interaction_arrays
 from tfzoo.training.recipe import resolve_builder
-from tfzoo.training.record import FILE_NAME, RunRecord, environment
-from tfzoo.training.settings import Recipe, SplitSettings
-from tfzoo.training.trainer import Trainer
-
-CHECKPOINT = "checkpoint.npz"
-MODEL = "model.keras"
+from tfzoo.training.settings import Recipe
+from tfzoo.training.splitting import apply_filter, make_split, with_validation
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class Experiment:
     Attributes:
         recipe: the resolved recipe.
         data: where the interactions came from, for the record.
-        interactions: the whole data set.
+        interactions: the whole data set, filtered.
         split: its parts.
         task: the model's learning problem.
         seed: fixes split, initialisation, dropout and order.
@@ -49,7 +40,7 @@ class Experiment:
     data: dict[str, Any]
     interactions: Interactions
     split: Split
-    task: RatingTask
+    task: Task
     seed: int
 
     @classmethod
@@ -61,184 +52,63 @@ class Experiment:
             raise UsageError(f"--seed must be 0 or more. Received {seed}.")
         task_class = get_task(model_info(recipe.model).task)
         task = task_class(task_class.Settings(**recipe.task))
-        split = make_split(interactions, recipe.split, seed)
-        return cls(recipe, data or {"dataset": interactions.name}, interactions, split, task, seed)
+        kept = apply_filter(interactions, recipe.filter)
+        task.check(kept)
+        split = make_split(kept, recipe.split, seed)
+        return cls(recipe, data or {"dataset": interactions.name}, kept, split, task, seed)
 
-    @property
-    def rating_scale(self) -> tuple[float, float]:
-        """Lowest and highest rating that predictions are clipped to."""
-        scale: tuple[float, float] = self.task.builder_arguments(self.split.train)["rating_scale"]
-        return scale
+    def refitted(self) -> Experiment:
+        """Return the experiment whose training part is what the final model is trained on."""
+        if not self.recipe.training.refit:
+            return self
+        return replace(self, split=with_validation(self.split))
 
     def fingerprint(self) -> str:
         """Return a text that changes with the settings, the seed and the data."""
         digest = hashlib.sha256()
-        for part in (self.split.train, self.split.validation, self.split.test):
-            for column in (part.user_id, part.item_id, part.ratings):
-                digest.update(np.ascontiguousarray(column).tobytes())
+        split = self.split
+        parts = [split.train, split.validation, split.test, split.fold_in, *split.variants.values()]
+        for part in parts:
+            columns = () if part is None else (part.user_id, part.item_id, part.rating)
+            for column in columns:
+                digest.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+        for negatives in split.negatives.values():
+            digest.update(np.ascontiguousarray(negatives.item_id).tobytes())
         recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
         policy = keras.config.dtype_policy().name
         digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())
         return digest.hexdigest()
 
-    def build(self) -> keras.Model:
-        """Build the model with initial weights that depend on the seed alone."""
+    def build(self, **changes: Any) -> keras.Model:
+        """Build the model with initial weights that depend on the seed alone.
+
+        Args:
+            **changes: builder arguments that replace the recipe's.
+        """
         precision = keras.config.dtype_policy()
         keras.utils.clear_session()  # Also sets the precision back to float32.
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(self.seed)
-        options = resolve_builder(self.recipe, self.task.builder_arguments(self.split.train))
         train = self.split.train
-        return create_model(self.recipe.model, train.num_users, train.num_items, **options)
+        options = {**resolve_builder(self.recipe, self.task.builder_arguments(train)), **changes}
+        model = create_model(self.recipe.model, train.num_users, train.num_items, **options)
+        solve = model_info(self.recipe.model).solve
+        if solve is not None:
+            solve(model, interaction_matrix(train))
+        self.task.prepare(model, self.split, self.interactions)
+        return model
 
-    def features(self, model: keras.Model) -> PairFeatures:
+    def features(self, model: keras.Model) -> Any:
         """Return what turns ids into the inputs of ``model``."""
-        source = self.task.row_source(self.split.train, self.interactions)
-        return self.task.features(model, source)
+        return self.task.features(model, self.split, self.interactions)
 
-    def evaluate(self, model: keras.Model, *parts: str) -> dict[str, dict[str, float]]:
-        """Return the metrics of the named parts (``train``, ``validation``, ``test``)."""
-        predict = self.task.predictor(model, self.features(model))
-        return {
-            part: evaluate_ratings(predict, getattr(self.split, part), self.rating_scale) for part in parts
-        }
+    def evaluator(self, model: keras.Model) -> Evaluator:
+        """Return what measures ``model`` on the parts of the data."""
+        return build_evaluator(self.task, model, self.features(model), self.split)
 
 
-def make_split(interactions: Interactions, settings: SplitSettings, seed: int) -> Split:
-    """Divide the data as the settings say.
-
-    Raises:
-        UsageError: the settings do not fit the data set, such as a given split it does not have.
-        DataError: a part would be empty.
-    """
-    source = oversample(interactions, settings.oversample)
-    if settings.kind == "random":
-        split = random_split(source, seed=seed, ratios=settings.ratios)
-    elif settings.kind == "k-fold":
-        split = k_fold_split(
-            source, seed=seed, folds=settings.folds, fold=settings.fold, validation=settings.validation
-        )
-    else:
-        if settings.name is None:
-            raise UsageError("A given split needs split.name, such as u1 for ml-100k.")
-        train, test = given_rows(interactions.name, interactions, settings.name)
-        split = given_split(
-            interactions, train, test, name=settings.name, seed=seed, validation=settings.validation
-        )
-    return drop_cold(split) if settings.cold == "drop" else split
-
-
-def run_folder(output: Path, recipe: Recipe, dataset: str, seed: int) -> Path:
-    """Return ``OUTPUT/<model>-<dataset>-<recipe>/seed-<n>``."""
-    return output / f"{recipe.model}-{dataset}-{recipe.name}" / f"seed-{seed}"
-
-
-def run(
-    experiment: Experiment,
-    output: Path,
-    *,
-    resume: bool = False,
-    on_epoch: Callable[[TrainingState], None] | None = None,
-) -> tuple[RunRecord, Path]:
-    """Train, evaluate and record one experiment.
-
-    Args:
-        experiment: from `Experiment.prepare`.
-        output: folder of all runs.
-        resume: continue from a checkpoint, or return the record of a finished run.
-        on_epoch: called after each epoch.
-
-    Returns:
-        The record and the run's folder, which holds ``record.json``, ``model.keras``,
-        ``vocabulary/`` and, while training goes on, ``checkpoint.npz``.
-    """
-    recipe, seed = experiment.recipe, experiment.seed
-    folder = run_folder(output, recipe, experiment.interactions.name, seed)
-    fingerprint = experiment.fingerprint()
-    finished = _finished_run(folder, fingerprint) if resume else None
-    if finished is not None:
-        return finished, folder
-    model = experiment.build()
-    if not resume:
-        _forget(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    features = experiment.features(model)
-    predict = experiment.task.predictor(model, features)
-    scale, validation = experiment.rating_scale, experiment.split.validation
-    trainer = Trainer(model, experiment.task, features, experiment.split.train, recipe.training, seed=seed)
-    state = trainer.fit(
-        lambda: validate_ratings(predict, validation, scale),
-        checkpoint=folder / CHECKPOINT,
-        resume=resume,
-        fingerprint=fingerprint,
-        on_epoch=on_epoch,
-    )
-    experiment.task.finish(model, experiment.split.train)
-    save_model(model, folder / MODEL)
-    experiment.interactions.save_vocabularies(folder / "vocabulary")
-    record = _record(experiment, model, state, fingerprint)
-    record.save(folder)
-    _forget(folder, CHECKPOINT)
-    return record, folder
-
-
-def load_model(folder: Path) -> keras.Model:
-    """Load the trained model of a run; raises `UsageError` where there is none."""
-    path = folder / MODEL
-    if not path.is_file():
-        raise UsageError(f"No trained model at {path}. Train first, or give another --run.")
-    model: keras.Model = keras.saving.load_model(path, compile=False)
-    return model
-
-
-def _record(experiment: Experiment, model: keras.Model, state: TrainingState, fingerprint: str) -> RunRecord:
-    started = time.perf_counter()
-    metrics = experiment.evaluate(model, "train", "validation", "test")
-    seconds = time.perf_counter() - started
-    examples = state.epoch * len(experiment.split.train)
-    reported = experiment.recipe.reported
-    return RunRecord(
-        model=experiment.recipe.model,
-        task=experiment.task.name,
-        dataset=experiment.interactions.name,
-        data=experiment.data,
-        protocol=experiment.split.protocol,
-        recipe=experiment.recipe.model_dump(mode="json"),
-        seed=experiment.seed,
-        fingerprint=fingerprint,
-        parameters=sum(math.prod(weight.shape) for weight in model.trainable_variables),
-        metrics=metrics,
-        headline=HEADLINE,
-        best_epoch=state.best_epoch,
-        paper=None if reported is None else reported.model_dump(mode="json"),
-        history=state.history,
-        timing={
-            "train_seconds": round(state.seconds, 3),
-            "epochs": state.epoch,
-            "examples_per_second": round(examples / max(state.seconds, 1e-9)),
-            "evaluate_seconds": round(seconds, 3),
-        },
-        precision=keras.config.dtype_policy().name,
-        **environment(),
-    )
-
-
-def _forget(folder: Path, *names: str) -> None:
-    """Remove files of an earlier run, and what a killed one left of them half-written."""
-    for name in names or (FILE_NAME, CHECKPOINT, MODEL):
-        for path in (folder / name, *folder.glob(f".{name}.*")):
-            if path.is_file():
-                path.unlink()
-
-
-def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:
-    """Return the record of a finished run with the same settings and data, if there is one."""
-    if not (folder / FILE_NAME).is_file():
-        return None
-    record = RunRecord.load(folder)
-    if record.fingerprint != fingerprint:
-        raise TfzooError(
-            f"{folder} holds a finished run with other settings or other data. "
-            "Repeat its settings, choose another --output, or run again without --resume."
-        )
-    return record
+def interaction_matrix(interactions: Interactions) -> sparse.csr_matrix:
+    """Return the distinct interactions as float32 ``[num_users + 1, num_items + 1]``, 1 where there is one."""
+    user, item = interaction_arrays(interactions)
+    shape = (interactions.num_users + 1, interactions.num_items + 1)
+    return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)

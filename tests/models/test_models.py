@@ -17,6 +17,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.models import create_model, list_models
 from tfzoo.tasks import RatingSettings, RatingTask
+from tfzoo.tasks.rating import PairFeatures
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.trainer import Trainer
 
@@ -298,7 +299,7 @@ def test_training_fits_a_small_data_set(name, determined):
     keras.utils.set_random_seed(0)
     model = create_model(name, 8, 6, **OVERFIT[name])
     task = RatingTask(RatingSettings(mask_target=False))
-    features = task.features(model, determined)
+    features = PairFeatures.of(model, determined)
     predict = task.predictor(model, features)
 
     def train_error():

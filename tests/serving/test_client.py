@@ -11,6 +11,7 @@ from tfzoo.models import create_model
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import export_saved_model
 from tfzoo.tasks import RatingTask
+from tfzoo.tasks.rating import PairFeatures
 
 
 def export(train, folder):
@@ -21,7 +22,7 @@ def export(train, folder):
     )
     biases = model.get_layer("item_tower").get_layer("item_bias").embeddings
     biases.assign(np.linspace(0, 1, train.num_items + 1)[:, None])
-    scorer = task.scorer(model, task.features(model, train))
+    scorer = task.scorer(model, PairFeatures.of(model, train))
     return export_saved_model(model, scorer, train, folder, metadata={"model": "biased-mf"})
 
 

@@ -16,6 +16,7 @@ from tfzoo.errors import TfzooError
 from tfzoo.models import create_model, list_models, model_info
 from tfzoo.serving.export import METADATA, export_saved_model, latest_version
 from tfzoo.tasks import RatingTask
+from tfzoo.tasks.rating import PairFeatures
 
 SMALL = {"tower_units": (6, 4), "head_units": (5,), "embedding_dim": 4}
 BLANK_SCORE = -1e9
@@ -78,7 +79,7 @@ def build(name, train, *, seed=3, scale=0.4, **options):
 
 def scorer_of(model, train):
     task = RatingTask()
-    return task.scorer(model, task.features(model, train))
+    return task.scorer(model, PairFeatures.of(model, train))
 
 
 def export(model, train, folder, **options):

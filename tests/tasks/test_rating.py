@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import UsageError
 from tfzoo.models import create_model, list_models, model_info
 from tfzoo.tasks import RatingSettings, RatingTask, get_task
+from tfzoo.tasks.rating import PairFeatures
 
 SMALL = {"tower_units": (6, 4), "last_activation": None}
 MODELS = {
@@ -43,7 +45,7 @@ EVERYTHING = by_hand([1, 1, 2, 3, 2], [1, 2, 2, 3, 1], [5, 4, 3, 2, 1])
 
 
 def first_epoch(task, model, train, blocks, **options):
-    dataset = task.train_dataset(task.features(model, train), train, **options)
+    dataset = task.train_dataset(PairFeatures.of(model, train), train, **options)
     return list(dataset.take(blocks).as_numpy_iterator())
 
 
@@ -132,7 +134,7 @@ def test_training_rows_by_hand(mask):
 )
 def test_rows_hold_training_ratings_unless_all_are_asked_for(rows_from, user_rows, item_rows):
     task = RatingTask(RatingSettings(rows_from=rows_from))
-    features = task.features(build("dcf", TRAIN), task.row_source(TRAIN, EVERYTHING))
+    features = task.features(build("dcf", TRAIN), Split(TRAIN, TRAIN, TRAIN, "toy"), EVERYTHING)
     ids = tf.constant([1, 2, 3])
     inputs = features.inputs(ids, ids)
     assert inputs["user_row"].numpy().tolist() == user_rows
@@ -140,13 +142,13 @@ def test_rows_hold_training_ratings_unless_all_are_asked_for(rows_from, user_row
 
 
 def test_rows_hold_training_ratings_by_default():
-    assert RatingTask().row_source(TRAIN, EVERYTHING) is TRAIN
+    assert RatingTask().settings.rows_from == "train"
     assert RatingTask().settings.mask_target
 
 
 def test_masking_a_users_only_rating_is_the_empty_row():
     task = RatingTask()
-    features = task.features(build("dcf", TRAIN), TRAIN)
+    features = PairFeatures.of(build("dcf", TRAIN), TRAIN)
     masked = features.inputs(tf.constant([2]), tf.constant([2]), mask_target=True)["user_row"]
     empty = features.inputs(tf.constant([3]), tf.constant([2]))["user_row"]
     np.testing.assert_array_equal(masked, empty)
@@ -155,7 +157,7 @@ def test_masking_a_users_only_rating_is_the_empty_row():
 @pytest.mark.parametrize("name", MODELS)
 def test_predictions_equal_the_model_called_directly(toy, name):
     task, model = RatingTask(), build(name, toy)
-    features = task.features(model, toy)
+    features = PairFeatures.of(model, toy)
     predict = task.predictor(model, features)
     matrix = np.zeros((31, 21), np.float32)
     matrix[toy.user_id, toy.item_id] = toy.ratings
@@ -176,7 +178,7 @@ def test_predictions_equal_the_model_called_directly(toy, name):
 @pytest.mark.parametrize(("name", "rows"), [("pmf", 32768 + 5), ("dcf", 32768 + 5), ("pmf", 2 * 32768)])
 def test_predictions_of_more_rows_than_a_batch(toy, name, rows):
     task, model = RatingTask(), build(name, toy)
-    predict = task.predictor(model, task.features(model, toy))
+    predict = task.predictor(model, PairFeatures.of(model, toy))
     repeated = np.arange(rows) % len(toy)
     expected = predict(toy)[repeated]
     np.testing.assert_allclose(predict(toy.take(repeated)), expected, rtol=1e-4, atol=1e-4)
@@ -189,14 +191,14 @@ def test_predictions_for_many_users(num_users):
         Vocabulary(np.arange(num_users)), Vocabulary(np.arange(3)), users, [1, 2, 3, 0], users
     )
     task, model = RatingTask(), build("biased-mf", data)
-    found = task.predictor(model, task.features(model, data))(data)
+    found = task.predictor(model, PairFeatures.of(model, data))(data)
     expected = model({"user_id": data.user_id, "item_id": data.item_id})["rating"]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_predictions_follow_the_weights(toy):
     task, model = RatingTask(), build("pmf", toy)
-    predict = task.predictor(model, task.features(model, toy))
+    predict = task.predictor(model, PairFeatures.of(model, toy))
     before = predict(toy)
     model.set_weights([2 * weight for weight in model.get_weights()])
     np.testing.assert_allclose(predict(toy), 4 * before, rtol=1e-4)
@@ -205,7 +207,7 @@ def test_predictions_follow_the_weights(toy):
 @pytest.mark.parametrize("name", MODELS)
 def test_all_items_of_a_user_score_as_the_pairs_do(toy, name):
     task, model = RatingTask(), build(name, toy)
-    scorer = task.scorer(model, task.features(model, toy))
+    scorer = task.scorer(model, PairFeatures.of(model, toy))
     users = tf.constant([1, 30, 0])
     found = scorer.score_items(users)
     assert found.shape == (3, toy.num_items + 1)
@@ -294,9 +296,9 @@ def test_automatic_arguments_come_from_the_training_part(toy):
 
 def test_models_without_rows_store_none(toy):
     task = RatingTask()
-    assert not task.features(build("pmf", toy), toy).reads_rows
-    assert task.features(build("dcf", toy), toy).reads_rows
-    assert task.features(build("pmf", toy), toy).rows == {}
+    assert not PairFeatures.of(build("pmf", toy), toy).reads_rows
+    assert PairFeatures.of(build("dcf", toy), toy).reads_rows
+    assert PairFeatures.of(build("pmf", toy), toy).rows == {}
 
 
 def test_tasks_by_name():

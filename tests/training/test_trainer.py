@@ -11,7 +11,7 @@ from tfzoo.errors import TfzooError
 from tfzoo.evaluation import validate_ratings
 from tfzoo.models import create_model
 from tfzoo.tasks import RatingTask
-from tfzoo.tasks.rating import SIDES
+from tfzoo.tasks.rating import SIDES, PairFeatures
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.trainer import Trainer, build_optimizer
 
@@ -31,7 +31,7 @@ def make_trainer(interactions, name="pmf", *, options=PMF, seed=0, weight_seed=0
     task = RatingTask()
     defaults = {"optimizer": "sgd", "learning_rate": 0.5, "batch_size": 64, "epochs": 1, "patience": None}
     chosen = TrainingSettings(**{**defaults, "jit_compile": False, "checkpoint_seconds": 0, **settings})
-    trainer = Trainer(model, task, task.features(model, interactions), interactions, chosen, seed=seed)
+    trainer = Trainer(model, task, PairFeatures.of(model, interactions), interactions, chosen, seed=seed)
     return trainer
 
 

@@ -46,8 +46,9 @@ def data_source(options: argparse.Namespace) -> dict[str, Any]:
         "file": str(options.data.resolve()),
         "user_col": options.user_col,
         "item_col": options.item_col,
-        "rating_col": options.rating_col,
+        "rating_col": options.rating_col or None,
         "time_col": options.time_col,
+        "text_col": options.text_col,
         "sep": options.sep,
         "duplicates": options.duplicates,
         "rating_scale": options.rating_scale,
@@ -64,7 +65,7 @@ def load_data(source: dict[str, Any]) -> Interactions:
 
 
 def reopen(options: argparse.Namespace) -> tuple[Experiment, RunRecord]:
-    """Rebuild the experiment of a finished run from its record.
+    """Rebuild the experiment of a finished run from its record, as its final model was trained.
 
     Raises:
         UsageError: the data is not the data that the run was trained on.
@@ -79,7 +80,7 @@ def reopen(options: argparse.Namespace) -> tuple[Experiment, RunRecord]:
     keras.config.set_dtype_policy(record.precision)
     if experiment.fingerprint() != record.fingerprint:
         raise UsageError(f"The data is not the data that {options.run} was trained on.")
-    return experiment, record
+    return experiment.refitted(), record
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -7,14 +7,22 @@ import argparse
 from rich.table import Table
 
 from tfzoo.cli.common import configure_device, console, reopen, say
-from tfzoo.experiment import load_model
+from tfzoo.errors import UsageError, nearest
+from tfzoo.runs import load_model
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     configure_device(options)
     experiment, record = reopen(options)
-    metrics = experiment.evaluate(load_model(options.run), options.part)[options.part]
+    evaluator = experiment.evaluator(load_model(options.run))
+    if options.part not in evaluator.parts:
+        raise UsageError(
+            f"There is no part '{options.part}' to measure. {nearest(options.part, evaluator.parts)}"
+        )
+    if experiment.recipe.training.refit and options.part == "validation":
+        raise UsageError("The final model was trained on the validation part too; give --part test.")
+    metrics = evaluator.evaluate(options.part)
     say(f"{record.model} on {record.dataset}, {record.protocol}: {options.part}")
     table = Table()
     table.add_column("metric")

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from tfzoo.cli.common import check_writable, reopen, say
-from tfzoo.experiment import Experiment, load_model
+from tfzoo.experiment import Experiment
+from tfzoo.runs import load_model
 from tfzoo.serving.export import export_saved_model
 from tfzoo.training.record import RunRecord
 

@@ -103,7 +103,7 @@ def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog=EXIT_STATUS,
     )
     _run_option(parser)
-    parser.add_argument("--part", choices=["train", "validation", "test"], default="test")
+    parser.add_argument("--part", default="test", help="part of the split (default: test)")
     _device_options(parser)
 
 
@@ -128,7 +128,9 @@ def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Ask an exported SavedModel for recommendations, through its served signature.",
         epilog=EXIT_STATUS,
     )
-    parser.add_argument("--user", required=True, help="id of the user, as the data set has it")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--user", help="id of the user, as the data set has it")
+    who.add_argument("--history", help="item ids of someone the model need not know, separated by commas")
     parser.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
     parser.add_argument("--exclude", default="", help="item ids to leave out, separated by commas")
     parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
@@ -161,13 +163,23 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--data", type=Path, metavar="FILE", help="a CSV, TSV or Parquet file of your own")
     parser.add_argument("--user-col", default="user_id", help="column of --data with the user ids")
     parser.add_argument("--item-col", default="item_id", help="column of --data with the item ids")
-    parser.add_argument("--rating-col", default="rating", help="column of --data with the ratings")
+    parser.add_argument(
+        "--rating-col",
+        default="rating",
+        help="column of --data with the ratings; '' for implicit feedback without (default: rating)",
+    )
     parser.add_argument("--time-col", help="column of --data with the time of the interaction")
     parser.add_argument("--sep", help="column separator of --data, if not as its suffix says")
+    parser.add_argument("--text-col", help="column of --data with the text of a review")
+    parser.add_argument(
+        "--min-rating",
+        type=float,
+        help="use ratings of at least this much alone; says which are positive for implicit feedback",
+    )
     parser.add_argument(
         "--duplicates",
         default="error",
-        choices=["error", "first", "last", "mean"],
+        choices=["error", "first", "last", "mean", "keep"],
         help="what to do with several ratings of one user for one item (default: error)",
     )
     parser.add_argument(

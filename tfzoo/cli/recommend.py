@@ -18,10 +18,16 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--k must be at least 1. Received {options.k}.")
     client = LocalClient(latest_version(options.export_dir / f"{options.model}-{options.dataset}"))
     exclude = [item for item in options.exclude.split(",") if item]
-    answer = client.recommend(options.user, options.k, exclude)
+    if options.history is None:
+        who = f"user {options.user}"
+        answer = client.recommend(options.user, options.k, exclude)
+    else:
+        history = [item for item in options.history.split(",") if item]
+        who = f"history {', '.join(history)}"
+        answer = client.recommend_from_history(history, options.k, exclude)
     if not answer.known_user:
-        say(f"User {options.user} is not in the training data: popular items.")
-    say(f"{options.model} on {options.dataset}: top {options.k} for user {options.user}")
+        say(f"{who.capitalize()} is not in the training data: popular items.")
+    say(f"{options.model} on {options.dataset}: top {options.k} for {who}")
     table = Table()
     table.add_column("rank", justify="right")
     table.add_column("item")

@@ -11,9 +11,11 @@ from tfzoo.cli.common import check_writable, configure_device, console, data_sou
 from tfzoo.cli.display import print_summary
 from tfzoo.cli.export import export_run
 from tfzoo.errors import UsageError
-from tfzoo.experiment import Experiment, run_folder
-from tfzoo.experiment import run as run_experiment
+from tfzoo.experiment import Experiment
 from tfzoo.reporting.results import summarise
+from tfzoo.runs import run as run_experiment
+from tfzoo.runs import run_folder
+from tfzoo.tasks import Task
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
@@ -27,7 +29,10 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--seed must be 0 or more. Received {options.seed}.")
     seeds = list(range(options.seeds)) if options.seeds else [options.seed]
     name = options.dataset if options.data is None else ""
-    recipe = load_recipe(options.model, name, options.recipe, options.overrides)
+    overrides = list(options.overrides)
+    if options.min_rating is not None:
+        overrides.append(f"filter.min_rating={options.min_rating}")
+    recipe = load_recipe(options.model, name, options.recipe, overrides)
     check_writable(options.output, "--output")
     if not options.no_export:
         check_writable(options.export_dir, "--export-dir")
@@ -39,19 +44,31 @@ def run(options: argparse.Namespace) -> None:
     for note in interactions.notes:
         say(f"  {note}")
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
+    for note in experiments[0].interactions.notes[len(interactions.notes) :]:
+        say(f"  {note}")
     runs = [_train(experiment, options.output, options.resume) for experiment in experiments]
     records = [record for record, _ in runs]
     for summary in summarise(records):
         print_summary(summary)
     say(f"Records: {run_folder(options.output, recipe, interactions.name, 0).parent}")
     if not options.no_export:
-        best = min(range(len(runs)), key=lambda i: records[i].metrics["validation"]["rmse"])
-        version = export_run(experiments[best], *runs[best], options.export_dir)
+        best = best_run(experiments[0].task, records)
+        version = export_run(experiments[best].refitted(), *runs[best], options.export_dir)
         say(f"SavedModel: {version}")
 
 
+def best_run(task: Task, records: list[RunRecord]) -> int:
+    """Return the position of the record that validation prefers; the first where it saw none."""
+
+    def figure(position: int) -> float:
+        value = records[position].metrics.get("validation", {}).get(task.monitor, 0.0)
+        return -value if task.maximize else value
+
+    return min(range(len(records)), key=figure)
+
+
 def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecord, Path]:
-    recipe, seed = experiment.recipe, experiment.seed
+    recipe, seed, task = experiment.recipe, experiment.seed, experiment.task
     epochs = recipe.training.epochs
     columns = (
         TextColumn("{task.description}"),
@@ -64,20 +81,20 @@ def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecor
         bar = progress.add_task(f"{recipe.model} seed {seed}", total=epochs, status="starting")
 
         def show(state: TrainingState) -> None:
-            last = state.history[-1]
-            status = (
-                f"loss {last['loss']:.4f} val rmse {last['val_rmse']:.4f} "
-                f"best {state.best_value:.4f} in epoch {state.best_epoch}"
-            )
+            status = f"loss {state.history[-1]['loss']:.4f}"
+            if state.best_epoch:
+                status += (
+                    f" best validation {task.monitor} {state.best_value:.4f} in epoch {state.best_epoch}"
+                )
             progress.update(bar, completed=state.epoch, status=status)
             if not console.is_terminal and state.epoch % max(1, epochs // 10) == 0:
                 say(f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}")
 
         record, folder = run_experiment(experiment, output, resume=resume, on_epoch=show)
         progress.update(bar, total=record.timing["epochs"], completed=record.timing["epochs"])
-    test = record.metrics["test"]
-    say(
-        f"{recipe.model} seed {seed}: test rmse {test['rmse']:.4f} mae {test['mae']:.4f}, best epoch "
-        f"{record.best_epoch} of {record.timing['epochs']:.0f}, {record.timing['train_seconds']:.0f} s"
+    shown = " ".join(f"{metric} {record.metrics['test'][metric]:.4f}" for metric in task.headline)
+    epochs_run = (
+        f", best epoch {record.best_epoch} of {record.timing['epochs']:.0f}" if record.best_epoch else ""
     )
+    say(f"{recipe.model} seed {seed}: test {shown}{epochs_run}, {record.timing['train_seconds']:.0f} s")
     return record, folder

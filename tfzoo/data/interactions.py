@@ -25,6 +25,7 @@ class Interactions:
         item_id: int32 ``[n]``.
         rating: float32 ``[n]`` or None for implicit feedback.
         timestamp: int64 ``[n]``, seconds since 1970, or None.
+        text: object ``[n]`` of str, the review of each interaction (may be empty), or None.
         item_features: name -> values, shape ``[num_items + 1]``, row 0 for the unknown item
             (``title`` and ``genres`` where the data set has them).
         user_features: the same for users.
@@ -44,6 +45,7 @@ class Interactions:
     rating_scale: tuple[float, float] | None = None
     name: str = "interactions"
     notes: tuple[str, ...] = ()
+    text: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         check_ids(np.asarray(self.user_id), len(self.users), "user_id")
@@ -53,6 +55,7 @@ class Interactions:
             "item_id": np.int32,
             "rating": np.float32,
             "timestamp": np.int64,
+            "text": object,
         }
         for column, dtype in columns.items():
             values = getattr(self, column)
@@ -95,6 +98,7 @@ class Interactions:
             item_id=self.item_id[rows],
             rating=None if self.rating is None else self.rating[rows],
             timestamp=None if self.timestamp is None else self.timestamp[rows],
+            text=None if self.text is None else self.text[rows],
         )
 
     def user_counts(self) -> NDArray[np.int64]:

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzoo.data.interactions import Interactions
+from tfzoo.data.interactions import Interactions, check_ids
 from tfzoo.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Negatives:
+    """Items that each user is ranked on besides the held-out ones, for sampled ranking.
+
+    Attributes:
+        user_id: int32 ``[n]``, distinct users.
+        item_id: int32 ``[n, m]``, their items, one row a user; 0 stands for no item, where a
+            user has fewer than ``m``.
+    """
+
+    user_id: NDArray[np.int32]
+    item_id: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        for column in ("user_id", "item_id"):
+            values = np.array(getattr(self, column), dtype=np.int32)
+            values.setflags(write=False)
+            object.__setattr__(self, column, values)
+        if self.item_id.ndim != 2 or self.user_id.shape != self.item_id.shape[:1]:
+            raise DataError(
+                "Negatives need one row of items a user: shapes [n] and [n, m]. Received "
+                f"{self.user_id.shape} and {self.item_id.shape}."
+            )
+        if len(np.unique(self.user_id)) < len(self.user_id):
+            raise DataError("Negatives name a user twice; there is one row a user.")
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+    def of_users(self, users: NDArray) -> Negatives:
+        """Return the rows of the given users only; users without a row are passed over."""
+        rows = np.isin(self.user_id, users)
+        return Negatives(self.user_id[rows], self.item_id[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +56,20 @@ class Split:
         validation: what settings and the best epoch are chosen on.
         test: what is reported, once.
         protocol: one line that says how the parts were made.
+        fold_in: known history of users whom training never sees; None where all users are
+            training users.
+        negatives: ``"validation"`` and ``"test"`` -> the items that the users of that part are
+            ranked on; empty for ranking over all items.
+        variants: further test parts by name, measured as the test part is, with its negatives.
     """
 
     train: Interactions
     validation: Interactions
     test: Interactions
     protocol: str
+    fold_in: Interactions | None = None
+    negatives: Mapping[str, Negatives] = field(default_factory=dict)
+    variants: Mapping[str, Interactions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -33,6 +77,15 @@ class Split:
                 sizes = ", ".join(f"{p} {len(getattr(self, p))}" for p in ("train", "validation", "test"))
                 raise DataError(
                     f"The {part} part is empty ({self.protocol}; {sizes}). Use more data or other ratios."
+                )
+        for part, negatives in self.negatives.items():
+            if part not in ("validation", "test"):
+                raise DataError(f"Only the validation and test parts have negatives. Received {part!r}.")
+            check_ids(negatives.item_id.ravel(), self.train.num_items, f"negatives of {part}")
+            lacking = np.setdiff1d(getattr(self, part).user_id, negatives.user_id)
+            if len(lacking):
+                raise DataError(
+                    f"{len(lacking)} users of the {part} part have no negatives, such as {lacking[0]}."
                 )
 
 
@@ -55,13 +108,12 @@ def random_split(
         UsageError: a ratio is not positive or they do not add up to 1.
         DataError: a part would be empty.
     """
-    if len(ratios) != 3 or not (min(ratios) > 0 and abs(sum(ratios) - 1) <= 1e-6):
-        raise UsageError(f"split.ratios must be three positive numbers that add up to 1. Received {ratios}.")
-    rows = _shuffled(interactions, seed)
+    check_ratios(ratios)
+    rows = shuffled_rows(interactions, seed)
     first = round(len(rows) * ratios[0])
     second = round(len(rows) * (ratios[0] + ratios[1]))
     shares = "/".join(f"{100 * ratio:g}" for ratio in ratios)
-    return _parts(
+    return split_at_rows(
         interactions, rows[:first], rows[first:second], rows[second:], f"random {shares}, seed {seed}"
     )
 
@@ -89,11 +141,11 @@ def k_fold_split(
         raise UsageError(
             f"split.folds must be at least 2 and split.fold in 0..folds-1. Received {folds} and {fold}."
         )
-    rows = _shuffled(interactions, seed)
+    rows = shuffled_rows(interactions, seed)
     parts = np.array_split(rows, folds)
     rest = np.concatenate([part for number, part in enumerate(parts) if number != fold])
     protocol = f"{folds}-fold, fold {fold}, {100 * validation:g} % of the rest for validation, seed {seed}"
-    return _hold_out(interactions, rest, parts[fold], validation, seed, protocol)
+    return hold_out(interactions, rest, parts[fold], validation, protocol)
 
 
 def given_split(
@@ -127,22 +179,31 @@ def given_split(
         raise DataError(f"Split '{name}': the given train and test rows overlap, or name a row twice.")
     order = np.random.default_rng([seed]).permutation(np.sort(train_rows))
     protocol = f"given split {name}, {100 * validation:g} % of train for validation, seed {seed}"
-    return _hold_out(interactions, order, np.sort(test_rows), validation, seed, protocol)
+    return hold_out(interactions, order, np.sort(test_rows), validation, protocol)
 
 
 def drop_cold(split: Split) -> Split:
-    """Remove validation and test rows whose user or item has no training interaction."""
+    """Remove held-out rows whose user or item has no training interaction.
+
+    Users with a fold-in history count as known. Negatives of users who are left stay as they
+    are; variants of the test part are treated as it is, and left out where nothing remains.
+    """
     known_user = split.train.user_counts() > 0
+    if split.fold_in is not None:
+        known_user |= split.fold_in.user_counts() > 0
     known_item = split.train.item_counts() > 0
 
     def warm(part: Interactions) -> Interactions:
         return part.take(np.flatnonzero(known_user[part.user_id] & known_item[part.item_id]))
 
-    return Split(
-        split.train,
-        warm(split.validation),
-        warm(split.test),
-        split.protocol + ", cold users and items dropped",
+    parts = {"validation": warm(split.validation), "test": warm(split.test)}
+    variants = {name: warm(part) for name, part in split.variants.items()}
+    return replace(
+        split,
+        **parts,
+        protocol=split.protocol + ", cold users and items dropped",
+        negatives={part: kept.of_users(parts[part].user_id) for part, kept in split.negatives.items()},
+        variants={name: part for name, part in variants.items() if len(part)},
     )
 
 
@@ -161,23 +222,31 @@ def oversample(interactions: Interactions, times: int) -> Interactions:
     )
 
 
-def _shuffled(interactions: Interactions, seed: int) -> NDArray:
+def check_ratios(ratios: tuple[float, float, float]) -> None:
+    """Raise `UsageError` unless the ratios are three positive numbers that add up to 1."""
+    if len(ratios) != 3 or not (min(ratios) > 0 and abs(sum(ratios) - 1) <= 1e-6):
+        raise UsageError(f"split.ratios must be three positive numbers that add up to 1. Received {ratios}.")
+
+
+def shuffled_rows(interactions: Interactions, seed: int) -> NDArray:
     """Return the row numbers in a random order that does not depend on the order of the file."""
     last_keys = [key for key in (interactions.rating, interactions.timestamp) if key is not None]
     canonical = np.lexsort((*last_keys, interactions.item_id, interactions.user_id))
     return canonical[np.random.default_rng([seed]).permutation(len(canonical))]
 
 
-def _hold_out(
-    interactions: Interactions, rest: NDArray, test: NDArray, validation: float, seed: int, protocol: str
+def hold_out(
+    interactions: Interactions, rest: NDArray, test: NDArray, validation: float, protocol: str
 ) -> Split:
+    """Make the first share ``validation`` of the rows ``rest`` the validation part, at least one row."""
     if not 0 < validation < 1:
         raise UsageError(f"split.validation must lie between 0 and 1. Received {validation}.")
     cut = max(1, round(len(rest) * validation))
-    return _parts(interactions, rest[cut:], rest[:cut], test, protocol)
+    return split_at_rows(interactions, rest[cut:], rest[:cut], test, protocol)
 
 
-def _parts(
+def split_at_rows(
     interactions: Interactions, train: NDArray, validation: NDArray, test: NDArray, protocol: str
 ) -> Split:
+    """Make a split out of row numbers of its parts."""
     return Split(interactions.take(train), interactions.take(validation), interactions.take(test), protocol)

@@ -1,6 +1,14 @@
-"""Metrics as pure functions, and the evaluator that applies a protocol."""
+"""Metrics as pure functions, and the evaluators that apply a protocol."""
 
-from tfzoo.evaluation.evaluator import evaluate_ratings, validate_ratings
+from tfzoo.evaluation.evaluator import Evaluator, build_evaluator, evaluate_ratings, validate_ratings
 from tfzoo.evaluation.metrics import mae, rmse, rmse_user_mean
 
-__all__ = ["evaluate_ratings", "mae", "rmse", "rmse_user_mean", "validate_ratings"]
+__all__ = [
+    "Evaluator",
+    "build_evaluator",
+    "evaluate_ratings",
+    "mae",
+    "rmse",
+    "rmse_user_mean",
+    "validate_ratings",
+]

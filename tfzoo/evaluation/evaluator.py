@@ -3,16 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Split
 from tfzoo.evaluation.metrics import mae, rmse, rmse_user_mean
+from tfzoo.evaluation.ranking import RankingEvaluator
 
 Predict = Callable[[Interactions], NDArray[np.float32]]
 
-HEADLINE = "rmse and mae are of predictions clipped to the rating scale, pooled over all pairs"
+
+class Evaluator(Protocol):
+    """Measures a model on parts of the data; its weights may change between two calls."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what can be measured."""
+
+    @property
+    def protocol(self) -> str:
+        """How candidates are ranked, for the protocol line; empty where nothing is ranked."""
+
+    def evaluate(self, part: str) -> dict[str, float]:
+        """Return the metrics of one of `parts`; raises `DataError` where a score is no number."""
+
+    def validate(self) -> dict[str, float]:
+        """Return what every epoch of a training is judged by, on the validation part."""
+
+
+def build_evaluator(task: Any, model: keras.Model, features: Any, split: Split) -> Evaluator:
+    """Return the evaluator that the task asks for.
+
+    Args:
+        task: the learning problem, with its settings.
+        model: the model to measure.
+        features: from the task.
+        split: the parts.
+    """
+    evaluators: dict[str, Callable[..., Evaluator]] = {
+        "rating": RatingEvaluator,
+        "ranking": RankingEvaluator,
+    }
+    return evaluators[task.evaluation](task, model, features, split)
+
+
+class RatingEvaluator:
+    """Measures predicted ratings, clipped to the scale of the training part.
+
+    Args:
+        task: gives the predictor and the scale.
+        model: the model to measure.
+        features: from the task.
+        split: the parts.
+    """
+
+    def __init__(self, task: Any, model: keras.Model, features: Any, split: Split) -> None:
+        self._predict: Predict = task.predictor(model, features)
+        train = split.train
+        observed = (float(train.ratings.min()), float(train.ratings.max()))
+        self._scale, self._split = train.rating_scale or observed, split
+        self.protocol = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what can be measured."""
+        return ("train", "validation", "test", *self._split.variants)
+
+    def evaluate(self, part: str) -> dict[str, float]:
+        """Return the metrics of one of `parts`, see `evaluate_ratings`."""
+        variants = self._split.variants
+        pairs = variants[part] if part in variants else getattr(self._split, part)
+        return evaluate_ratings(self._predict, pairs, self._scale)
+
+    def validate(self) -> dict[str, float]:
+        """Return ``rmse`` and ``mae`` of the validation part."""
+        return validate_ratings(self._predict, self._split.validation, self._scale)
 
 
 def evaluate_ratings(

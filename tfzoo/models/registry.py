@@ -14,7 +14,9 @@ from tfzoo.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import keras
+    from scipy import sparse
 
+Solve = Callable[["keras.Model", "sparse.csr_matrix"], None]
 _Builder = TypeVar("_Builder", bound=Callable[..., Any])
 
 
@@ -50,6 +52,9 @@ class ModelInfo:
         paper: where it was published.
         builder: the function that builds it.
         summary: first line of the builder's docstring.
+        solve: sets the weights that gradient descent does not (closed forms, counts) from the
+            distinct training interactions, float32 ``[num_users + 1, num_items + 1]``; None
+            where there are none.
     """
 
     name: str
@@ -57,6 +62,7 @@ class ModelInfo:
     paper: Paper
     builder: Callable[..., keras.Model]
     summary: str
+    solve: Solve | None = None
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
@@ -67,13 +73,16 @@ class ModelInfo:
 _REGISTRY: dict[str, ModelInfo] = {}
 
 
-def register_model(name: str, *, task: str, paper: Paper) -> Callable[[_Builder], _Builder]:
+def register_model(
+    name: str, *, task: str, paper: Paper, solve: Solve | None = None
+) -> Callable[[_Builder], _Builder]:
     """Put the decorated builder into the registry under ``name``.
 
     Args:
         name: lower case with hyphens, not yet taken.
         task: name of the task that trains the model.
         paper: where the model was published.
+        solve: see `ModelInfo`.
 
     Returns:
         A decorator that returns the builder unchanged; it may be applied more than once.
@@ -83,7 +92,7 @@ def register_model(name: str, *, task: str, paper: Paper) -> Callable[[_Builder]
         if name in _REGISTRY:
             raise ValueError(f"A model named '{name}' is registered already.")
         summary = (inspect.getdoc(builder) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary)
+        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve)
         return builder
 
     return register

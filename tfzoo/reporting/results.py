@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.errors import UsageError
+from tfzoo.tasks import Task, get_task
 from tfzoo.training.checkpoint import write_atomically
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
-
-HEADLINE_METRICS = ("rmse", "mae")
+from tfzoo.training.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,20 @@ class Summary:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The recipe without its prose and the paper's figures."""
-        return {k: v for k, v in self.first.recipe.items() if k not in ("description", "reported")}
+        """The recipe without its prose and the paper's figures, complete with today's defaults."""
+        recipe = Recipe(**self.first.recipe).model_dump(mode="json")
+        return {k: v for k, v in recipe.items() if k not in ("description", "reported")}
+
+    @property
+    def task(self) -> Task:
+        """The learning problem, with the settings of the recipe."""
+        task = get_task(self.first.task)
+        return task(task.Settings(**self.first.recipe["task"]))
+
+    @property
+    def parts(self) -> list[str]:
+        """The test part, and its variants where the protocol has some."""
+        return [part for part in self.first.metrics if part.startswith("test")]
 
     @property
     def remark(self) -> str:
@@ -158,13 +170,23 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "# Results",
         "",
         "Written by `tfzoo results` from the run records in `results/`; every figure has a record.",
-        "Test errors are of predictions clipped to the rating scale and pooled over all test pairs;",
-        "the unclipped RMSE stands beside them. Settings and epochs are chosen on validation.",
+        "Settings and epochs are chosen on validation; a figure is the mean and the standard deviation",
+        "of the test part over the seeds.",
     ]
-    for dataset in sorted({summary.first.dataset for summary in summaries}):
-        lines += ["", f"## {dataset}", "", _row(_COLUMNS), _row(["---"] * len(_COLUMNS))]
-        chosen = [summary for summary in summaries if summary.first.dataset == dataset]
-        lines += [_row(_cells(summary)) for summary in chosen]
+    tables: dict[tuple[str, str], list[Summary]] = defaultdict(list)
+    for summary in summaries:
+        tables[summary.first.dataset, summary.first.headline].append(summary)
+    for (dataset, definition), chosen in sorted(tables.items()):
+        metrics = list(dict.fromkeys(metric for summary in chosen for metric in summary.task.headline))
+        printed = {m for m in metrics if any(summary.reported(m) is not None for summary in chosen)}
+        columns = ["model", "recipe", "protocol", "seeds"]
+        for metric in metrics:
+            columns += [f"{metric} paper", f"{metric} ours"] if metric in printed else [metric]
+        columns += ["parameters", "seconds"]
+        lines += ["", f"## {dataset}: {' and '.join(sorted({s.first.task for s in chosen}))}", ""]
+        lines += [definition[0].upper() + definition[1:] + ".", ""]
+        lines += [_row(columns), _row(["---"] * len(columns))]
+        lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]
         for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
             lines += ["", remark]
     lines += [
@@ -174,39 +196,25 @@ def markdown(summaries: Sequence[Summary]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_COLUMNS = [
-    "model",
-    "recipe",
-    "protocol",
-    "seeds",
-    "RMSE paper",
-    "RMSE ours",
-    "MAE paper",
-    "MAE ours",
-    "RMSE unclipped",
-    "train RMSE",
-    "parameters",
-    "seconds",
-]
+def _rows(summary: Summary, metrics: Sequence[str], printed: set[str]) -> list[list[str]]:
+    """Return one row for the test part, and one for each variant of it."""
+    return [_cells(summary, metrics, printed, part) for part in summary.parts]
 
 
-def _cells(summary: Summary) -> list[str]:
-    reported = {
-        metric: "" if summary.reported(metric) is None else f"{summary.reported(metric):.3f}"
-        for metric in HEADLINE_METRICS
-    }
+def _cells(summary: Summary, metrics: Sequence[str], printed: set[str], part: str) -> list[str]:
     seconds = statistics.fmean(record.timing["train_seconds"] for record in summary.records)
+    figures = []
+    for metric in metrics:
+        if metric in printed:
+            reported = summary.reported(metric) if part == "test" else None
+            figures.append("" if reported is None else f"{reported:.4f}".rstrip("0"))
+        figures.append(summary.text(metric, part) if metric in summary.first.metrics[part] else "")
     return [
         summary.first.model,
         summary.recipe,
-        summary.protocol,
+        summary.protocol + part.removeprefix("test").replace(" ", ", ", 1),
         str(len(summary.records)),
-        reported["rmse"],
-        summary.text("rmse"),
-        reported["mae"],
-        summary.text("mae"),
-        f"{summary.mean('rmse_unclipped'):.4f}",
-        f"{summary.mean('rmse', 'train'):.4f}",
+        *figures,
         f"{summary.first.parameters:,}",
         f"{seconds:.0f}",
     ]

@@ -19,8 +19,9 @@ class Recommendations:
 
     Attributes:
         item_ids: raw ids, best first; fewer than asked for where no more items are eligible.
-        scores: predicted ratings, or numbers of interactions for an unknown user.
-        known_user: whether the user is in the training data.
+        scores: the model's scores, or numbers of interactions for an unknown user.
+        known_user: whether the user is in the training data; for a history, whether any of its
+            items is.
     """
 
     item_ids: list[int | str]
@@ -56,16 +57,38 @@ class LocalClient:
             UsageError: an id is a text where the data set has whole numbers.
         """
         answer = self._recommend(
-            user_id=_tensor([user_id], self._user_dtype, "user"),
-            k=tf.constant([k], tf.int32),
-            exclude_ids=_tensor(list(exclude_ids), self._item_dtype, "item")[tf.newaxis],
+            user_id=_tensor([user_id], self._user_dtype, "user"), **self._options(k, exclude_ids)
         )
+        return self._list(answer)
+
+    def recommend_from_history(
+        self, history: Sequence[int | str], k: int = 10, exclude_ids: Sequence[int | str] = ()
+    ) -> Recommendations:
+        """Return the best ``k`` items for someone who has interacted with ``history``, oldest first.
+
+        Raises:
+            UsageError: the model cannot score a history, or an id is a text where the data set
+                has whole numbers.
+        """
+        if "recommend_from_history" not in self._loaded.signatures:
+            raise UsageError(
+                f"Model '{self.metadata['model']}' learns a vector for each user and cannot score a history; "
+                "ask with the id of a user."
+            )
+        items = _tensor(list(history), self._item_dtype, "item")[tf.newaxis]
+        signature = self._loaded.signatures["recommend_from_history"]
+        return self._list(signature(history=items, **self._options(k, exclude_ids)))
+
+    def _options(self, k: int, exclude_ids: Sequence[int | str]) -> dict[str, tf.Tensor]:
+        excluded = _tensor(list(exclude_ids), self._item_dtype, "item")[tf.newaxis]
+        return {"k": tf.constant([k], tf.int32), "exclude_ids": excluded}
+
+    def _list(self, answer: dict[str, tf.Tensor]) -> Recommendations:
+        known = bool(answer["known_user"].numpy()[0])
         items, scores = answer["item_ids"].numpy()[0], answer["scores"].numpy()[0]
         shown = items != self._blank
         texts = [item.decode() if isinstance(item, bytes) else int(item) for item in items[shown]]
-        return Recommendations(
-            texts, [float(s) for s in scores[shown]], bool(answer["known_user"].numpy()[0])
-        )
+        return Recommendations(texts, [float(score) for score in scores[shown]], known)
 
     @property
     def _blank(self) -> int | bytes:

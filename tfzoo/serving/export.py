@@ -17,7 +17,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.rows import SparseRows
 from tfzoo.data.vocabulary import INTEGER, Vocabulary
 from tfzoo.errors import TfzooError
-from tfzoo.tasks.rating import RatingScorer
+from tfzoo.tasks.base import Scorer
 
 BLANK_SCORE = -1e9
 METADATA = "tfzoo.json"
@@ -26,6 +26,8 @@ POLICY = {
     "(training interactions) and returns that count as the score",
     "unknown_item": "serving_default scores the average item; unknown ids among exclude_ids are ignored",
     "blank": "rows past their own k, or past the last eligible item, hold the blank id and the blank score",
+    "history": "recommend_from_history leaves out the items of the history, ignores unknown ids, and ranks by "
+    "popularity where no id is known",
     "k": "k is capped at the number of items; k below 1 gives a blank row",
     "ties": "the item that comes first in the vocabulary wins",
 }
@@ -74,9 +76,7 @@ class Recommender(tf.Module):
         exclude_seen: leave out what the user has rated in training.
     """
 
-    def __init__(
-        self, scorer: RatingScorer, train: Interactions, assets: Path, *, exclude_seen: bool
-    ) -> None:
+    def __init__(self, scorer: Scorer, train: Interactions, assets: Path, *, exclude_seen: bool) -> None:
         super().__init__()
         self.scorer = scorer
         self.users = IdLookup(train.users, assets / "users.txt")
@@ -87,6 +87,9 @@ class Recommender(tf.Module):
         self.seen = SparseRows(user, item, np.ones(len(kept), np.float32), shape)
         popularity = train.item_counts().astype(np.float32)
         self.popularity = tf.Variable(popularity, trainable=False, name="popularity")
+        hidden = (popularity == 0) & scorer.hides_untrained
+        hidden[0] = True
+        self.hidden = tf.Variable(hidden, trainable=False, name="hidden")
 
     def rate(self, user_id: tf.Tensor, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Score pairs of raw ids, each ``[B]``."""
@@ -96,34 +99,49 @@ class Recommender(tf.Module):
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """Rank all items for raw user ids ``[B]``, ``k`` int32 ``[B]``, raw ``exclude_ids`` ``[B, m]``."""
         users = self.users.dense(user_id)
-        known = users > 0
-        scores = tf.where(known[:, tf.newaxis], self.scorer.score_items(users), self.popularity[tf.newaxis])
-        blocked = self._blocked(users, self.items.dense(exclude_ids))
-        scores = tf.where(blocked, tf.constant(BLANK_SCORE), scores)
-        num_items = tf.shape(scores)[1] - 1
-        k = tf.clip_by_value(k, 0, num_items)
+        excluded = self.items.dense(exclude_ids)
+        at, seen, _ = self.seen.entries(users)
+        blocked = self._cells(excluded, at, seen)
+        return {**self._top(self.scorer.score_items(users), users > 0, blocked, k), "known_user": users > 0}
+
+    def recommend_from_history(
+        self, history: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Rank all items for raw item ids ``[B, m]``, oldest first, ``k`` and ``exclude_ids`` as above."""
+        dense = self.items.dense(history)
+        # Unknown and blank ids are skipped: a stable sort moves them behind the known ones.
+        dense = tf.gather(dense, tf.argsort(tf.cast(dense == 0, tf.int32), axis=1, stable=True), batch_dims=1)
+        at = tf.repeat(tf.range(tf.shape(dense)[0]), tf.shape(dense)[1])
+        blocked = self._cells(self.items.dense(exclude_ids), at, tf.reshape(dense, [-1]))
+        known = tf.reduce_any(dense > 0, axis=1)
+        return {**self._top(self.scorer.score_history(dense), known, blocked, k), "known_user": known}
+
+    def _top(
+        self, scores: tf.Tensor, known: tf.Tensor, blocked: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        scores = tf.where(known[:, tf.newaxis], scores, self.popularity[tf.newaxis])
+        scores = tf.where(blocked | self.hidden, tf.constant(BLANK_SCORE), scores)
+        k = tf.clip_by_value(k, 0, tf.shape(scores)[1] - 1)
         width = tf.reduce_max(tf.concat([k, [0]], axis=0))
         top, items = tf.math.top_k(scores, k=width)
         shown = (tf.range(width)[tf.newaxis] < k[:, tf.newaxis]) & (top > BLANK_SCORE)
         return {
             "item_ids": self.items.raw(tf.where(shown, items, 0)),
             "scores": tf.where(shown, top, tf.constant(BLANK_SCORE)),
-            "known_user": known,
         }
 
-    def _blocked(self, users: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
-        """Return bool ``[B, num_items + 1]``: the unknown item, seen items, excluded items."""
-        row, column, _ = self.seen.entries(users)
-        excluded_row = tf.repeat(tf.range(tf.shape(excluded)[0]), tf.shape(excluded)[1])
-        rows = tf.concat([tf.range(tf.size(users)), row, excluded_row], axis=0)
-        columns = tf.concat([tf.zeros_like(users), column, tf.reshape(excluded, [-1])], axis=0)
-        shape = [tf.size(users), self.seen.num_columns]
+    def _cells(self, excluded: tf.Tensor, row: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
+        """Return bool ``[B, num_items + 1]``: excluded items (dense ``[B, m]``), and the given cells."""
+        count = tf.shape(excluded)[0]
+        rows = tf.concat([row, tf.repeat(tf.range(count), tf.shape(excluded)[1])], axis=0)
+        columns = tf.concat([column, tf.reshape(excluded, [-1])], axis=0)
+        shape = [count, self.seen.num_columns]
         return tf.scatter_nd(tf.stack([rows, columns], axis=1), tf.ones_like(rows), shape) > 0
 
 
 def export_saved_model(
     model: keras.Model,
-    scorer: RatingScorer,
+    scorer: Scorer,
     train: Interactions,
     folder: Path,
     *,
@@ -145,7 +163,8 @@ def export_saved_model(
         The folder of the new version. Its signatures are ``serving_default`` (``user_id``
         ``[B]``, ``item_id`` ``[B]`` -> ``rating`` ``[B]``) and ``recommend`` (``user_id``
         ``[B]``, ``k`` int32 ``[B]``, ``exclude_ids`` ``[B, m]`` -> ``item_ids`` ``[B, K]``,
-        ``scores`` ``[B, K]``, ``known_user`` ``[B]``, with K the largest k).
+        ``scores`` ``[B, K]``, ``known_user`` ``[B]``, with K the largest k) and, where the scorer
+        reads histories, ``recommend_from_history`` (``history`` ``[B, m]`` instead of the user).
 
     Raises:
         TfzooError: the folder cannot be written.
@@ -204,8 +223,22 @@ def _write(model: keras.Model, recommender: Recommender, target: Path) -> None:
     def recommend(user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         return recommender.recommend(user_id, k, exclude_ids)
 
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], items, "history"),
+            tf.TensorSpec([None], tf.int32, "k"),
+            tf.TensorSpec([None, None], items, "exclude_ids"),
+        ]
+    )
+    def recommend_from_history(
+        history: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return recommender.recommend_from_history(history, k, exclude_ids)
+
     archive.add_endpoint("serving_default", rate)
     archive.add_endpoint("recommend", recommend)
+    if recommender.scorer.reads_history:
+        archive.add_endpoint("recommend_from_history", recommend_from_history)
     archive.write_out(str(target), verbose=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
 from tfzoo.data.rows import SparseRows
+from tfzoo.data.splits import Split
 from tfzoo.layers import AbsoluteError, IdEmbedding, SquaredError
+from tfzoo.tasks.base import Features, Scorer, Task
 
 SIDES = ("user", "item")
 PAIRS_PER_CALL = 32768
@@ -39,7 +41,7 @@ class RatingSettings(BaseModel):
     rows_from: Literal["train", "all"] = "train"
 
 
-class RatingTask:
+class RatingTask(Task):
     """What a batch is, what is minimised, and how pairs and whole catalogues are scored.
 
     Inputs of a batch are those that the model asks for by name: ``user_id``, ``item_id`` int32
@@ -49,11 +51,27 @@ class RatingTask:
 
     name = "rating"
     Settings = RatingSettings
-    monitor = "rmse"
-    automatic = ("mean_rating", "rating_scale")
+    evaluation = "rating"
+    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale")
+    settings: RatingSettings
 
-    def __init__(self, settings: RatingSettings | None = None) -> None:
-        self.settings = settings or RatingSettings()
+    @property
+    def monitor(self) -> str:
+        """Validation metric by which the best epoch is chosen."""
+        return "rmse"
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that tables show."""
+        return ("rmse", "mae", "rmse_unclipped")
+
+    def describe(self) -> str:
+        """Return one line that says how the metrics are defined."""
+        return "rmse and mae are of predictions clipped to the rating scale, pooled over all pairs"
+
+    def check(self, interactions: Interactions) -> None:
+        """Raise `DataError` where the data has no ratings."""
+        _ = interactions.ratings
 
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
         """Return what a recipe may ask for as ``auto``, from the training part alone."""
@@ -66,13 +84,9 @@ class RatingTask:
         """Return the training loss, a mean over the examples that are not padding."""
         return {"mse": SquaredError, "mae": AbsoluteError}[self.settings.loss]()
 
-    def row_source(self, train: Interactions, everything: Interactions) -> Interactions:
-        """Return the interactions that fill the rows which models without embeddings read."""
-        return everything if self.settings.rows_from == "all" else train
-
-    def features(self, model: keras.Model, source: Interactions) -> PairFeatures:
-        """Prepare what turns ids into the inputs of ``model``; ``source`` fills the rows."""
-        return PairFeatures([tensor.name for tensor in model.inputs], source)
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> PairFeatures:
+        """Prepare what turns ids into the inputs of ``model``."""
+        return PairFeatures.of(model, interactions if self.settings.rows_from == "all" else split.train)
 
     def train_dataset(
         self,
@@ -160,7 +174,7 @@ class RatingTask:
         return RatingScorer(model, features)
 
 
-class PairFeatures(tf.Module):
+class PairFeatures(Features):
     """Turns user and item ids into the inputs that a rating model asks for by name.
 
     Args:
@@ -181,6 +195,11 @@ class PairFeatures(tf.Module):
         if "item_row" in names:
             self.rows["item"] = SparseRows(source.item_id, source.user_id, source.ratings, shape[::-1])
 
+    @classmethod
+    def of(cls, model: keras.Model, source: Interactions) -> PairFeatures:
+        """Return the features that ``model`` asks for."""
+        return cls([tensor.name for tensor in model.inputs], source)
+
     def inputs(
         self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False
     ) -> dict[str, tf.Tensor]:
@@ -200,7 +219,7 @@ class PairFeatures(tf.Module):
         return {f"{side}_id": ids}
 
 
-class RatingScorer(tf.Module):
+class RatingScorer(Scorer):
     """Scores pairs, or all items for a user, with the item side computed once.
 
     Args:
@@ -209,6 +228,7 @@ class RatingScorer(tf.Module):
     """
 
     output_name = "rating"
+    hides_untrained = False
 
     def __init__(self, model: keras.Model, features: PairFeatures) -> None:
         super().__init__()
@@ -216,8 +236,13 @@ class RatingScorer(tf.Module):
         self.model = model
         self._user_tower = model.get_layer("user_tower")
         self._head = model.get_layer("head")
-        vectors = _all_vectors(_compiled_tower(model, features, "item"), features.num_ids["item"])
+        self._vectors_of_items = _compiled_tower(model, features, "item")
+        vectors = _all_vectors(self._vectors_of_items, features.num_ids["item"])
         self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
+
+    def refresh(self) -> None:
+        """Compute the item vectors anew."""
+        self.item_vectors.assign(_all_vectors(self._vectors_of_items, self.features.num_ids["item"]))
 
     def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
         """Return the model's score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""

@@ -18,27 +18,63 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class FilterSettings(Settings):
+    """Which interactions are used at all.
+
+    Attributes:
+        min_rating: keep ratings of at least this much; for the tasks that learn from implicit
+            feedback it says which ratings are positive. null keeps all.
+        min_user_interactions: then drop users with fewer interactions.
+        min_item_interactions: then drop items with fewer interactions.
+        iterate: repeat both until nothing more is dropped.
+    """
+
+    min_rating: float | None = None
+    min_user_interactions: Annotated[int, Field(ge=0)] = 0
+    min_item_interactions: Annotated[int, Field(ge=0)] = 0
+    iterate: bool = False
+
+
 class SplitSettings(Settings):
     """How the data is divided.
 
     Attributes:
-        kind: ``random``, ``k-fold`` or ``given``.
-        ratios: shares of train, validation and test of a random split.
+        kind: ``random`` (over all interactions), ``k-fold``, ``given`` (published files),
+            ``chronological`` (each user's interactions in time order), ``per-user`` (each
+            user's interactions at random), ``leave-out`` (each user's last ones),
+            ``strong-generalization`` (held-out users) or ``sessions`` (the latest sessions).
+        ratios: shares of train, validation and test of a random, chronological or per-user split.
         folds: number of folds of a k-fold split.
         fold: the test fold, counted from 0.
         name: name of a published split, such as ``u1`` of ml-100k.
-        validation: share of the training rows that a k-fold or given split holds out.
+        validation: share of the training rows (or sessions) that a k-fold, given or sessions
+            split holds out.
+        leave: interactions a user that a leave-out split tests on.
+        negatives: items drawn a user for ranking among them alone; null ranks all items.
+        held_out_users: users for test, and as many for validation, under strong generalisation.
         cold: ``keep`` or ``drop`` validation and test rows whose user or item is not in train.
         oversample: repeat every interaction before the split. Above 1 test rows leak into
             training; it exists to measure that leak.
     """
 
-    kind: Literal["random", "k-fold", "given"] = "random"
+    kind: Literal[
+        "random",
+        "k-fold",
+        "given",
+        "chronological",
+        "per-user",
+        "leave-out",
+        "strong-generalization",
+        "sessions",
+    ] = "random"
     ratios: tuple[float, float, float] = (0.7, 0.15, 0.15)
     folds: Annotated[int, Field(ge=2)] = 5
     fold: Annotated[int, Field(ge=0)] = 0
     name: str | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    leave: Count = 1
+    negatives: Count | None = None
+    held_out_users: Count | None = None
     cold: Literal["keep", "drop"] = "keep"
     oversample: Count = 1
 
@@ -55,6 +91,9 @@ class TrainingSettings(Settings):
         epochs: largest number of epochs.
         patience: epochs without a better validation figure before training stops; null for never.
         restore_best: end with the weights of the best epoch rather than the last.
+        validate_every: epochs between two validations.
+        refit: once validation has chosen the epoch, train anew on train and validation together
+            for as many epochs; the test figures are of that model.
         average: momentum of the running average of the weights; the averaged weights are
             validated, kept and exported. 0 for none.
         steps_per_call: steps that one call of the compiled program runs; null to choose.
@@ -70,6 +109,8 @@ class TrainingSettings(Settings):
     epochs: Count = 100
     patience: Count | None = 10
     restore_best: bool = True
+    validate_every: Count = 1
+    refit: bool = False
     average: Fraction = 0.0
     steps_per_call: Count | None = None
     jit_compile: bool | None = None
@@ -99,6 +140,7 @@ class Recipe(Settings):
         description: one line on where the settings come from.
         builder: the builder's keyword arguments; ``auto`` where the task works a value out
             from the training part.
+        filter: which interactions are used.
         split: how the data is divided.
         task: settings of the model's task.
         training: how the weights are found.
@@ -109,6 +151,7 @@ class Recipe(Settings):
     name: str
     description: str = ""
     builder: dict[str, Any] = {}
+    filter: FilterSettings = FilterSettings()
     split: SplitSettings = SplitSettings()
     task: dict[str, Any] = {}
     training: TrainingSettings = TrainingSettings()

@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import blocks_per_epoch, steps_per_epoch
 from tfzoo.errors import DataError, TfzooError
-from tfzoo.tasks.rating import PairFeatures, RatingTask
+from tfzoo.tasks.base import State, Task
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
 from tfzoo.training.settings import TrainingSettings
 
@@ -45,8 +44,8 @@ class Trainer:
     def __init__(
         self,
         model: keras.Model,
-        task: RatingTask,
-        features: PairFeatures,
+        task: Task,
+        features: Any,
         train: Interactions,
         settings: TrainingSettings,
         *,
@@ -54,9 +53,9 @@ class Trainer:
     ) -> None:
         self.model, self.task, self.features, self.train = model, task, features, train
         self.settings, self.seed = settings, seed
-        steps = steps_per_epoch(len(train), settings.batch_size)
+        self._steps = steps = task.steps_per_epoch(features, train, settings.batch_size)
         self._steps_per_call = settings.steps_per_call or self._choose_steps_per_call(steps)
-        self._blocks = blocks_per_epoch(len(train), settings.batch_size, self._steps_per_call)
+        self._blocks = math.ceil(steps / self._steps_per_call)
         model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
         self._weights = model.trainable_variables
         model.optimizer.build(self._weights)
@@ -68,8 +67,9 @@ class Trainer:
 
     def fit(
         self,
-        validate: Validate,
+        validate: Validate | None,
         *,
+        epochs: int | None = None,
         checkpoint: Path | None = None,
         resume: bool = False,
         fingerprint: str = "",
@@ -78,7 +78,9 @@ class Trainer:
         """Train until the last epoch or until validation stops getting better.
 
         Args:
-            validate: returns the validation metrics of the model as it is.
+            validate: returns the validation metrics of the model as it is; None to train to
+                the last epoch and keep its weights.
+            epochs: stop after so many; schedules still end with ``settings.epochs``.
             checkpoint: file for the state, written every few seconds; None for no checkpoints.
             resume: continue from ``checkpoint`` where it exists.
             fingerprint: identifies settings and data; a checkpoint with another one is refused.
@@ -92,6 +94,8 @@ class Trainer:
             TfzooError: training diverged, or the checkpoint does not fit.
         """
         state, best = TrainingState(), self._snapshot()
+        last_epoch = self.settings.epochs if epochs is None else epochs
+        keep_last = validate is None or not self.settings.restore_best
         if checkpoint is not None and resume and checkpoint.exists():
             state, groups = load_checkpoint(checkpoint, fingerprint)
             best = groups["best"]
@@ -99,26 +103,25 @@ class Trainer:
         last_save = -math.inf
         started = time.perf_counter() - state.seconds
         dataset = self._dataset(state.epoch)
-        run_block = tf.function(self._block, jit_compile=self._use_xla()).get_concrete_function(
-            *dataset.element_spec
-        )
+        run_block = self._compile_block(dataset)
         blocks = iter(dataset)
-        while not self._finished(state):
+        while not self._finished(state, last_epoch):
             loss = self._run_epoch(run_block, blocks, state.epoch)
+            state.epoch += 1
+            due = state.epoch % self.settings.validate_every == 0 or state.epoch == last_epoch
             try:
-                metrics, averaged = self._validate(validate)
+                metrics, averaged = self._validate(validate if due else None)
             except DataError as error:
                 raise self._diverged(state.epoch, str(error)) from error
-            state.epoch += 1
-            value = metrics[self.task.monitor]
-            if value < state.best_value or not self.settings.restore_best:
+            better = bool(metrics) and self._is_better(metrics[self.task.monitor], state)
+            if better or keep_last:
                 best = averaged
-            if value < state.best_value:
-                state.best_value, state.best_epoch = value, state.epoch
+            if better:
+                state.best_value, state.best_epoch = metrics[self.task.monitor], state.epoch
             state.history.append({"loss": loss, **{f"val_{key}": v for key, v in metrics.items()}})
             state.seconds = time.perf_counter() - started
             due = time.perf_counter() - last_save >= self.settings.checkpoint_seconds
-            if checkpoint is not None and (due or self._finished(state)):
+            if checkpoint is not None and (due or self._finished(state, last_epoch)):
                 save_checkpoint(checkpoint, state, {**self._all(), "best": best}, fingerprint)
                 last_save = time.perf_counter()
             if on_epoch is not None:
@@ -126,10 +129,23 @@ class Trainer:
         _assign(self.model.variables, best)
         return state
 
-    def _finished(self, state: TrainingState) -> bool:
+    def _is_better(self, value: float, state: TrainingState) -> bool:
+        if state.best_epoch == 0:
+            return True
+        return value > state.best_value if self.task.maximize else value < state.best_value
+
+    def _finished(self, state: TrainingState, last_epoch: int) -> bool:
         patience = self.settings.patience
-        stalled = patience is not None and state.epoch - state.best_epoch >= patience
-        return state.epoch >= self.settings.epochs or stalled
+        # Without validation there is no best epoch to wait for.
+        watched = patience is not None and state.best_epoch > 0
+        stalled = watched and state.epoch - state.best_epoch >= patience
+        return state.epoch >= last_epoch or stalled
+
+    def _compile_block(self, dataset: tf.data.Dataset) -> Callable[..., Any]:
+        self._initial_state = self.task.initial_state(self.model, self.settings.batch_size)
+        state = tuple(tf.TensorSpec(part.shape, part.dtype) for part in self._initial_state)
+        block = tf.function(self._block, jit_compile=self._use_xla())
+        return block.get_concrete_function(*dataset.element_spec, state)
 
     def _dataset(self, first_epoch: int) -> tf.data.Dataset:
         return self.task.train_dataset(
@@ -141,44 +157,51 @@ class Trainer:
             steps_per_block=self._steps_per_call,
         )
 
-    def _run_epoch(self, run_block: Callable[..., tf.Tensor], blocks: Iterator[Any], epoch: int) -> float:
-        losses = [run_block(*next(blocks)) for _ in range(self._blocks)]
-        steps = steps_per_epoch(len(self.train), self.settings.batch_size)
-        loss = float(tf.add_n(losses)) / steps
+    def _run_epoch(self, run_block: Callable[..., Any], blocks: Iterator[Any], epoch: int) -> float:
+        losses, state = [], self._initial_state
+        for _ in range(self._blocks):
+            loss, state = run_block(*next(blocks), state)
+            losses.append(loss)
+        loss = float(tf.add_n(losses)) / self._steps
         if not math.isfinite(loss):
-            raise self._diverged(epoch, "the training loss is not finite")
+            raise self._diverged(epoch + 1, "the training loss is not finite")
         return loss
 
     def _diverged(self, epoch: int, what: str) -> TfzooError:
         rate = float(self.model.optimizer.learning_rate)
         return TfzooError(
-            f"Training diverged in epoch {epoch + 1} (learning rate {rate:g}): {what}. "
+            f"Training diverged in epoch {epoch} (learning rate {rate:g}): {what}. "
             "Try a smaller training.learning_rate."
         )
 
     def _block(
-        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor
-    ) -> tf.Tensor:
+        self,
+        inputs: dict[str, tf.Tensor],
+        labels: dict[str, tf.Tensor],
+        weight: tf.Tensor,
+        state: State,
+    ) -> tuple[tf.Tensor, State]:
         """Run one step for each batch of a block; batches of padding alone are left out."""
         steps = tf.reduce_sum(tf.cast(tf.reduce_any(weight > 0, axis=1), tf.int32))
         total = tf.constant(0.0)
         step = tf.constant(0)
         while step < steps:
-            total += self._step(
+            loss, state = self._step(
                 {key: value[step] for key, value in inputs.items()},
                 {key: value[step] for key, value in labels.items()},
                 weight[step],
+                state,
             )
+            total += loss
             step += 1
-        return total
+        return total, state
 
     def _step(
-        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor
-    ) -> tf.Tensor:
+        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
         optimizer = self.model.optimizer
         with tf.GradientTape() as tape:
-            outputs = self.model(inputs, training=True)
-            loss = self.model.compute_loss(inputs, labels, outputs, weight, training=True)
+            loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
             scaled = optimizer.scale_loss(loss)
         optimizer.apply(tape.gradient(scaled, self._weights), self._weights)
         if self._averages:
@@ -187,10 +210,11 @@ class Trainer:
             momentum = tf.minimum(self.settings.average, count / (count + 10.0))
             for average, weights in zip(self._averages, self._weights, strict=True):
                 average.assign(momentum * average + (1.0 - momentum) * weights.value)
-        return loss
+        return loss, state
 
-    def _validate(self, validate: Validate) -> tuple[dict[str, float], Arrays]:
+    def _validate(self, validate: Validate | None) -> tuple[dict[str, float], Arrays]:
         """Validate the averaged weights where there are any, and return them with the metrics."""
+        validate = validate or dict
         if not self._averages:
             return validate(), self._snapshot()
         raw = [weight.numpy() for weight in self._weights]
@@ -219,7 +243,8 @@ class Trainer:
             return self.settings.jit_compile
         # Over rows the step is one large product, which runs faster outside XLA on a CPU.
         on_cpu = not tf.config.get_visible_devices("GPU")
-        return self.model.supports_jit and not (on_cpu and self.features.reads_rows)
+        possible = self.model.supports_jit and self.features.supports_jit
+        return possible and not (on_cpu and self.features.reads_rows)
 
     def _choose_steps_per_call(self, steps: int) -> int:
         """Divide an epoch evenly into blocks that are long, but small in memory."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tfzoo.data.datasets import registry
 from tfzoo.data.datasets.files import from_dataframe, from_file
-from tfzoo.data.datasets.movielens import given_rows
+from tfzoo.data.datasets.given import given_rows, given_split_of
 from tfzoo.data.interactions import Interactions
 
-__all__ = ["from_dataframe", "from_file", "given_rows", "list_datasets", "load_dataset"]
+__all__ = ["from_dataframe", "from_file", "given_rows", "given_split_of", "list_datasets", "load_dataset"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -11,7 +11,27 @@ from pathlib import Path
 
 from tfzoo.data import download
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, DownloadError, UsageError, nearest
+
+
+@dataclass(frozen=True)
+class GivenSplit:
+    """Train and test parts of a data set that someone publishes as files.
+
+    Attributes:
+        files: names of the files, inside the folder of the data set.
+        make: makes the parts, given the folder with the files, all interactions of the data set,
+            a seed and how to choose the validation part where none is published.
+        origin: who has the files, for the message when they are missing.
+        urls: file -> its address and its checksum ``"sha256:..."``; empty where they must be
+            fetched by hand.
+    """
+
+    files: tuple[str, ...]
+    make: Callable[[Path, Interactions, int, float | str], Split]
+    origin: str
+    urls: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -20,15 +40,20 @@ class Dataset:
 
     Attributes:
         name: what users call it; also the name of its folder.
-        url: address of its zip archive.
-        archive_folder: the folder inside the archive that holds the files.
+        url: address of its zip archive, or of its one file; empty where there is none.
+        archive_folder: the folder inside the archive that holds the files; also another name
+            that the folder on this machine may have.
         required: the file without which a folder is not this data set.
         read: makes the interactions out of a folder.
-        checksum: ``"md5:..."`` of the archive; None to ask the publisher's ``<url>.md5``.
+        checksum: ``"md5:..."`` or ``"sha256:..."`` of the download; None to ask the publisher's
+            ``<url>.md5``, for archives.
         rating_scale: lowest and highest rating.
         facts: expected counts, any of ``interactions``, ``users``, ``items``.
         substitutes: name -> function that writes the files into an empty folder, given a folder
             for temporary files; tried in order where the archive cannot be had.
+        alternatives: further names that the required file may have.
+        origin: where the files come from, for data sets without an address.
+        splits: name -> a split that is published with the data set.
     """
 
     name: str
@@ -40,10 +65,18 @@ class Dataset:
     rating_scale: tuple[float, float] | None = None
     facts: Mapping[str, int] = field(default_factory=dict)
     substitutes: Mapping[str, Callable[[Path, Path], None]] = field(default_factory=dict)
+    alternatives: tuple[str, ...] = ()
+    origin: str = ""
+    splits: Mapping[str, GivenSplit] = field(default_factory=dict)
 
     def folder_names(self) -> tuple[str, ...]:
         """Names that a folder with the unpacked archive may have."""
         return tuple(dict.fromkeys((self.name, self.archive_folder)))
+
+    def main_file(self, folder: Path) -> Path | None:
+        """Return the required file of a folder, under whichever name; None if it has none."""
+        paths = (folder / name for name in (self.required, *self.alternatives))
+        return next((path for path in paths if path.is_file()), None)
 
 
 _datasets: dict[str, Dataset] = {}
@@ -96,27 +129,30 @@ def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
     """
     tried = []
     for origin, folder in local_folders(dataset, data_dir):
-        if (folder / dataset.required).is_file():
+        if dataset.main_file(folder):
             return folder
         tried.append(f"{origin}: no file {folder / dataset.required}")
     if not os.environ.get("TFZOO_DATA_DIR"):
         tried.append("TFZOO_DATA_DIR: not set")
     destination = download.cache_dir() / dataset.name
-    sources: dict[str, Callable[[Path, Path], None]] = {dataset.url: _archive(dataset)}
+    sources: dict[str, Callable[[Path, Path], None]] = {}
+    if dataset.url:
+        sources[dataset.url] = _archive(dataset) if dataset.url.endswith(".zip") else _single_file(dataset)
     for source, write in {**sources, **dataset.substitutes}.items():
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".download-", dir=destination.parent) as scratch:
                 write(destination, Path(scratch))
-            if (destination / dataset.required).is_file():
+            if dataset.main_file(destination):
                 return destination
             tried.append(f"{source}: {destination} exists but lacks {dataset.required}; remove that folder")
         except (DownloadError, OSError) as error:
             tried.append(str(error) if str(error).startswith(source) else f"{source}: {error}")
     lines = "\n".join(f"  - {line}" for line in tried)
+    by_hand = f"Fetch and unpack {dataset.url} yourself" if dataset.url else f"Get it from {dataset.origin}"
     raise DownloadError(
         f"Data set '{dataset.name}' could not be had. Tried:\n{lines}\n"
-        f"Fetch and unpack {dataset.url} yourself, then set TFZOO_DATA_DIR to the folder that holds the "
+        f"{by_hand}, then set TFZOO_DATA_DIR to the folder that holds the "
         f"folder '{dataset.name}' (for example TFZOO_DATA_DIR=/data for "
         f"/data/{dataset.name}/{dataset.required}), or give that folder as data_dir."
     )
@@ -142,6 +178,16 @@ def _archive(dataset: Dataset) -> Callable[[Path, Path], None]:
         checksum = dataset.checksum or _published_checksum(dataset, scratch)
         archive = download.fetch(dataset.url, scratch / f"{dataset.name}.zip", checksum=checksum)
         download.extract_zip(archive, destination, folder=dataset.archive_folder)
+
+    return write
+
+
+def _single_file(dataset: Dataset) -> Callable[[Path, Path], None]:
+    def write(destination: Path, scratch: Path) -> None:
+        name = dataset.url.rpartition("/")[2]
+        file = download.fetch(dataset.url, scratch / name, checksum=dataset.checksum)
+        with download.new_folder(destination) as folder:
+            file.rename(folder / name)
 
     return write
 

@@ -1,0 +1,128 @@
+"""Negative items drawn inside the graph: weighted, never a known one, without a rejection loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.errors import DataError, UsageError, nearest
+
+WEIGHTINGS = ("uniform", "popularity")
+MAX_WEIGHT_BITS = 39
+
+
+class NegativeSampler(tf.Module):
+    """Draws items that a user has not interacted with, by weight, exactly.
+
+    Weights are whole numbers, so that a draw is one number ``r`` in ``[0, mass of the items that
+    the user does not know)`` and one binary search. The known items are skipped, not rejected:
+    put in order, known item ``t`` has the mass ``key_t`` of *unknown* items before it. Those
+    ``key_t <= r`` lie before the drawn item, and adding their own mass to ``r`` gives the
+    place of the item among the cumulative weights of all items.
+
+    Sampling is stateless: same users and seed, same items, on every device. It is meant for
+    `tf.data` and plain `tf.function`; XLA turns a binary search into a comparison of all with all.
+
+    Args:
+        interactions: the known pairs; repeated pairs count once as known, and as often as they
+            occur for popularity.
+        weighting: ``"uniform"``, or ``"popularity"``: as the item's number of interactions.
+        alpha: exponent of that number, 0.75 for example as in word2vec; at least 0.
+        reject_known: never draw an item that the user has interacted with.
+
+    Raises:
+        UsageError: unknown ``weighting``, or ``alpha`` is negative or not finite.
+        DataError: ``reject_known`` and a user has interacted with every item.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        *,
+        weighting: str = "uniform",
+        alpha: float = 1.0,
+        reject_known: bool = True,
+    ) -> None:
+        super().__init__()
+        weights = _item_weights(interactions, weighting, alpha)
+        self.uniform = weighting == "uniform"
+        cumulative = np.cumsum(weights)
+        self.total = int(cumulative[-1])
+        self.cumulative = tf.constant(cumulative[1:], tf.int64)
+        self.rejects = reject_known and bool(((interactions.user_id > 0) & (interactions.item_id > 0)).any())
+        if self.rejects:
+            self._skip_known(interactions, weights, cumulative)
+
+    def sample(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Draw one item for each entry of ``users``, independently of each other.
+
+        Args:
+            users: int32 dense user ids, any shape; user 0 (unknown or padding) knows no item.
+            seed: int32 or int64 ``[2]``.
+
+        Returns:
+            int32 dense item ids ``1..num_items``, same shape.
+        """
+        user = tf.reshape(users, [-1])
+        # 63 random bits modulo at most 40: no item gets more than 2**-23 too much, relatively.
+        bits = tf.random.stateless_uniform(
+            tf.shape(user), seed, minval=None, maxval=None, dtype=tf.int64, alg="philox"
+        )
+        bits = tf.bitwise.bitwise_and(bits, tf.constant(2**63 - 1, tf.int64))
+        if self.rejects:
+            place = bits % (self.total - tf.gather(self.known_mass, user))
+            keys = tf.cast(user, tf.int64) * self.total + place
+            skipped = tf.searchsorted(self.keys, keys, side="right")
+            place += tf.gather(self.mass_before, skipped) - tf.gather(self.mass_before_user, user)
+        else:
+            place = bits % self.total
+        if self.uniform:
+            item = tf.cast(place, tf.int32) + 1
+        else:
+            item = tf.searchsorted(self.cumulative, place, side="right") + 1
+        return tf.ensure_shape(tf.reshape(item, tf.shape(users)), users.shape)
+
+    def _skip_known(self, interactions: Interactions, weights: NDArray, cumulative: NDArray) -> None:
+        """Lay all users' known items on one line: user ``u`` has the keys from ``u * total``."""
+        num_users, num_items = interactions.num_users, interactions.num_items
+        known = (interactions.user_id > 0) & (interactions.item_id > 0)
+        pairs = np.unique(
+            interactions.user_id[known].astype(np.int64) * (num_items + 1) + interactions.item_id[known]
+        )
+        user, item = np.divmod(pairs, num_items + 1)
+        per_user = np.bincount(user, minlength=num_users + 1)
+        if (per_user == num_items).any():
+            first = int(np.argmax(per_user == num_items))
+            raise DataError(
+                f"User {interactions.users.decode(first)!s} of '{interactions.name}' has interacted with all "
+                f"{num_items} items: there is no negative item to draw. Leave the user out, or draw "
+                "negatives without rejecting known items."
+            )
+        mass_before = np.concatenate([[0], np.cumsum(weights[item])])
+        mass_before_user = mass_before[np.cumsum(per_user) - per_user]
+        unknown_before = cumulative[item] - weights[item] - (mass_before[:-1] - mass_before_user[user])
+        self.keys = tf.constant(user * self.total + unknown_before, tf.int64)
+        self.mass_before = tf.constant(mass_before, tf.int64)
+        self.mass_before_user = tf.constant(mass_before_user, tf.int64)
+        self.known_mass = tf.constant(np.diff(mass_before_user, append=mass_before[-1]), tf.int64)
+
+
+def _item_weights(interactions: Interactions, weighting: str, alpha: float) -> NDArray[np.int64]:
+    """Return whole weights ``[num_items + 1]``, 0 for the unknown item and at least 1 elsewhere."""
+    if weighting not in WEIGHTINGS:
+        raise UsageError(f"Unknown weighting of negatives '{weighting}'. {nearest(weighting, WEIGHTINGS)}")
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise UsageError(f"The exponent alpha of popularity must be at least 0. Received {alpha}.")
+    weights = np.ones(interactions.num_items + 1, np.int64)
+    if weighting == "popularity":
+        popularity = interactions.item_counts()[1:].astype(np.float64) ** alpha
+        # Keys reach (num_users + 1) * total, which must stay below 2**63.
+        bits = min(MAX_WEIGHT_BITS, 61 - interactions.num_users.bit_length())
+        scale = bits - math.ceil(math.log2(max(popularity.sum(), 1.0)))
+        weights[1:] = np.maximum(1, np.rint(np.ldexp(popularity, scale)))
+    weights[0] = 0
+    return weights

@@ -1,0 +1,206 @@
+"""Full and sampled ranking: from scores to hits to metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import ordered_batches
+from tfzoo.data.rows import SparseRows
+from tfzoo.data.splits import Negatives, Split
+from tfzoo.errors import DataError
+from tfzoo.evaluation.ranking_metrics import ranking_metrics
+from tfzoo.tasks.base import Scorer
+from tfzoo.tasks.ranking import RankingTask
+
+SCORES_PER_CALL = 2**21
+INELIGIBLE = np.iinfo(np.int64).min
+
+
+class RankingEvaluator:
+    """Measures the ranked lists of a model.
+
+    Where a part has negatives, a user's relevant items are ranked among these alone; a negative
+    that is relevant too is left out. Else all items are ranked that occur in the training part
+    and that the user is not known to have: at validation those of train and fold-in, at test
+    those of validation too.
+
+    Args:
+        task: gives scorer and cutoffs.
+        model: the model to measure; its weights may change between two calls.
+        features: from the task.
+        split: the parts.
+    """
+
+    def __init__(self, task: RankingTask, model: keras.Model, features: Any, split: Split) -> None:
+        self._split, self._cutoffs = split, task.settings.cutoffs
+        self._scorer: Scorer = task.scorer(model, features)
+        self._rankers: dict[str, _Full | _Sampled] = {}
+        sampled = split.negatives.get("test")
+        self.protocol = "full ranking" if sampled is None else f"sampled-{sampled.item_id.shape[1]} ranking"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what can be measured."""
+        return ("validation", "test", *self._split.variants)
+
+    def evaluate(self, part: str) -> dict[str, float]:
+        """Return the metrics of one of `parts`.
+
+        Raises:
+            DataError: a score is not a number.
+        """
+        if part not in self._rankers:
+            self._rankers[part] = self._ranker(part)
+        self._scorer.refresh()
+        hits, relevant = self._rankers[part].hits(max(self._cutoffs))
+        return ranking_metrics(hits, relevant, self._cutoffs)
+
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the validation part."""
+        return self.evaluate("validation")
+
+    def _ranker(self, part: str) -> _Full | _Sampled:
+        split = self._split
+        cases = split.variants[part] if part in split.variants else getattr(split, part)
+        base = part if part == "validation" else "test"
+        if base in split.negatives:
+            return _Sampled(self._scorer, cases, split.negatives[base])
+        known = [split.train, *([split.fold_in] if split.fold_in is not None else [])]
+        if base == "test":
+            known.append(split.validation)
+        return _Full(self._scorer, cases, known, part_of_training(split))
+
+
+def part_of_training(split: Split) -> NDArray[np.bool_]:
+    """Tell which items can be recommended: those that training knows, bool ``[num_items + 1]``."""
+    trained = split.train.item_counts() > 0
+    trained[0] = False
+    return trained
+
+
+class _Full:
+    """Ranks all eligible items."""
+
+    def __init__(
+        self, scorer: Scorer, cases: Interactions, known: list[Interactions], eligible: NDArray[np.bool_]
+    ) -> None:
+        self._users = np.unique(cases.user_id).astype(np.int32)
+        self._relevant, self._seen = _matrix([cases]), _matrix(known)
+        self._eligible = tf.constant(eligible)
+        size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self._users)))
+        self._batch = size
+        self._score = tf.function(scorer.score_items, jit_compile=scorer.supports_jit)
+        self._top = tf.function(self._hits, input_signature=[tf.TensorSpec([size], tf.int32), _SCALAR])
+
+    def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
+        parts = []
+        for rows in ordered_batches(len(self._users), self._batch):
+            users = tf.gather(self._users, tf.maximum(rows, 0))
+            parts.append(_checked(*self._top(users, tf.constant(k))))
+        counts = np.diff(self._relevant.splits.numpy())[self._users]
+        return np.concatenate(parts)[: len(self._users)], counts
+
+    def _hits(self, users: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        relevant = self._relevant.dense(users) > 0
+        eligible = self._eligible & (self._seen.dense(users) == 0)
+        return top_hits(self._score(users), relevant, eligible, k)
+
+
+class _Sampled:
+    """Ranks each user's relevant items among his negatives."""
+
+    def __init__(self, scorer: Scorer, cases: Interactions, negatives: Negatives) -> None:
+        self._users, first = np.unique(cases.user_id, return_index=True)
+        at = np.searchsorted(negatives.user_id, self._users).clip(max=len(negatives.user_id) - 1)
+        missing = negatives.user_id[at] != self._users
+        if missing.any():
+            user = cases.users.decode(self._users[missing][:1])[0]
+            raise DataError(f"User {user} has test items but no negatives to rank them among.")
+        relevant = _padded(cases, self._users)
+        drawn = negatives.item_id[at]
+        clash = (drawn[:, :, None] == relevant[:, None, :]).any(axis=-1)
+        self._counts = (relevant > 0).sum(axis=1)
+        self._items = np.concatenate([relevant, np.where(clash, 0, drawn)], axis=1).astype(np.int32)
+        self._is_relevant = np.arange(self._items.shape[1]) < relevant.shape[1]
+        self._batch = int(np.clip(SCORES_PER_CALL // 16 // self._items.shape[1], 1, len(self._users)))
+        specs = [
+            tf.TensorSpec([self._batch], tf.int32),
+            tf.TensorSpec([self._batch, self._items.shape[1]], tf.int32),
+        ]
+        self._score = tf.function(scorer.score_candidates, jit_compile=scorer.supports_jit)
+        self._top = tf.function(self._hits, input_signature=[*specs, _SCALAR])
+
+    def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
+        parts = []
+        for rows in ordered_batches(len(self._users), self._batch):
+            chosen = tf.maximum(rows, 0)
+            users, items = tf.gather(self._users, chosen), tf.gather(self._items, chosen)
+            parts.append(_checked(*self._top(tf.cast(users, tf.int32), items, tf.constant(k))))
+        return np.concatenate(parts)[: len(self._users)], self._counts
+
+    def _hits(self, users: tf.Tensor, items: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        relevant = tf.broadcast_to(self._is_relevant[np.newaxis], tf.shape(items))
+        return top_hits(self._score(users, items), relevant, items > 0, k)
+
+
+def top_hits(
+    scores: tf.Tensor, relevant: tf.Tensor, eligible: tf.Tensor, k: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rank candidates by score; of equal scores the relevant ones come last.
+
+    Args:
+        scores: float32 ``[B, N]``.
+        relevant: bool ``[B, N]``.
+        eligible: bool ``[B, N]``; other candidates are not ranked.
+        k: length of the lists, int32 scalar.
+
+    Returns:
+        Whether the item at each of the first ``k`` ranks is relevant, bool ``[B, k]`` (False past
+        the last candidate), and whether the scores of all eligible candidates are numbers.
+    """
+    # The bits of a float32, read as an integer, order like the float; one more bit breaks ties.
+    bits = tf.bitcast(tf.cast(scores, tf.float32) + 0.0, tf.int32)
+    ordered = tf.cast(tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, 0x7FFFFFFF), bits), tf.int64)
+    key = tf.where(eligible, 2 * ordered + tf.cast(~relevant, tf.int64), INELIGIBLE)
+    length = tf.minimum(k, tf.shape(scores)[1])
+    _, order = tf.math.top_k(key, k=length)
+    hits = tf.gather(relevant & eligible, order, axis=1, batch_dims=1)
+    sane = ~tf.reduce_any(tf.math.is_nan(scores) & eligible)
+    return tf.pad(hits, [[0, 0], [0, k - length]]), sane
+
+
+_SCALAR = tf.TensorSpec([], tf.int32)
+
+
+def _checked(hits: tf.Tensor, sane: tf.Tensor) -> NDArray[np.bool_]:
+    if not sane:
+        raise DataError("Metrics need finite scores; the model returned values that are not numbers.")
+    found: NDArray[np.bool_] = hits.numpy()
+    return found
+
+
+def _matrix(parts: list[Interactions]) -> SparseRows:
+    user = np.concatenate([part.user_id for part in parts])
+    item = np.concatenate([part.item_id for part in parts])
+    shape = (parts[0].num_users + 1, parts[0].num_items + 1)
+    return SparseRows(user, item, np.ones(len(user), np.float32), shape)
+
+
+def _padded(cases: Interactions, users: NDArray) -> NDArray[np.int32]:
+    """Return the distinct items of each user, int32 ``[n, most items of a user]``, 0 for none."""
+    width = cases.num_items + 1
+    pairs = np.unique(cases.user_id.astype(np.int64) * width + cases.item_id)
+    row = np.searchsorted(users, pairs // width)
+    starts = np.searchsorted(row, np.arange(len(users)))
+    column = np.arange(len(pairs)) - starts[row]
+    padded = np.zeros((len(users), column.max() + 1), np.int32)
+    padded[row, column] = pairs % width
+    return padded

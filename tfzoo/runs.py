@@ -1,0 +1,214 @@
+"""One run from data to record: train, evaluate, save."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfzoo.errors import TfzooError, UsageError
+from tfzoo.evaluation import build_evaluator
+from tfzoo.experiment import Experiment
+from tfzoo.training.checkpoint import TrainingState, save_model
+from tfzoo.training.record import FILE_NAME, RunRecord, environment
+from tfzoo.training.settings import Recipe
+from tfzoo.training.trainer import Trainer
+
+CHECKPOINT = "checkpoint.npz"
+STAGES = ("checkpoint-pilot.npz", CHECKPOINT, "checkpoint-refit.npz")
+MODEL = "model.keras"
+
+
+def run_folder(output: Path, recipe: Recipe, dataset: str, seed: int) -> Path:
+    """Return ``OUTPUT/<model>-<dataset>-<recipe>/seed-<n>``."""
+    return output / f"{recipe.model}-{dataset}-{recipe.name}" / f"seed-{seed}"
+
+
+def run(
+    experiment: Experiment,
+    output: Path,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[TrainingState], None] | None = None,
+) -> tuple[RunRecord, Path]:
+    """Train, evaluate and record one experiment.
+
+    Args:
+        experiment: from `Experiment.prepare`.
+        output: folder of all runs.
+        resume: continue from a checkpoint, or return the record of a finished run.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The record and the run's folder, which holds ``record.json``, ``model.keras``,
+        ``vocabulary/`` and, while training goes on, ``checkpoint.npz``.
+    """
+    folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed)
+    fingerprint = experiment.fingerprint()
+    finished = _finished_run(folder, fingerprint) if resume else None
+    if finished is not None:
+        return finished, folder
+    if not resume:
+        _forget(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = _Options(folder, resume, fingerprint, on_epoch)
+    changes = _pilot(experiment, options)
+    final = experiment.refitted()
+    model, state, metrics = _select(experiment, options, changes)
+    if final is not experiment:
+        model, state = _refit(final, options, changes, state)
+    started = time.perf_counter()
+    evaluator = final.evaluator(model)
+    measured = {part: evaluator.evaluate(part) for part in evaluator.parts if part not in metrics}
+    metrics.update(measured)
+    if changes:
+        metrics["found"] = changes
+    seconds = time.perf_counter() - started
+    save_model(model, folder / MODEL)
+    experiment.interactions.save_vocabularies(folder / "vocabulary")
+    record = _record(final, model, state, metrics, evaluator.protocol, fingerprint, seconds)
+    record.save(folder)
+    _forget(folder, *STAGES)
+    return record, folder
+
+
+@dataclass(frozen=True)
+class _Options:
+    folder: Path
+    resume: bool
+    fingerprint: str
+    on_epoch: Callable[[TrainingState], None] | None
+
+
+def _pilot(experiment: Experiment, options: _Options) -> dict[str, Any]:
+    """Train once with what the task wants to try, and return the builder arguments it learned."""
+    trial = experiment.task.pilot()
+    if not trial:
+        return {}
+    model, _ = _train(experiment, experiment.build(**trial), options, STAGES[0])
+    return experiment.task.after_pilot(model)
+
+
+def _select(
+    experiment: Experiment, options: _Options, changes: dict[str, Any]
+) -> tuple[keras.Model, TrainingState, dict[str, dict[str, float]]]:
+    """Train with validation; where a refit follows, measure what it will have trained on."""
+    training = experiment.recipe.training
+    model = experiment.build(**changes)
+    if training.refit and training.patience is None and not training.restore_best:
+        return model, TrainingState(best_epoch=training.epochs), {}
+    model, state = _train(experiment, model, options, CHECKPOINT)
+    if not training.refit:
+        return model, state, {}
+    return model, state, {"validation": experiment.evaluator(model).evaluate("validation")}
+
+
+def _refit(
+    final: Experiment, options: _Options, changes: dict[str, Any], chosen: TrainingState
+) -> tuple[keras.Model, TrainingState]:
+    """Train anew on train and validation for the epochs that validation has chosen."""
+    model, state = _train(final, final.build(**changes), options, STAGES[2], epochs=chosen.best_epoch)
+    history = [*chosen.history, *({**row, "refit": 1.0} for row in state.history)]
+    return model, replace(
+        chosen, epoch=chosen.epoch + state.epoch, seconds=chosen.seconds + state.seconds, history=history
+    )
+
+
+def _train(
+    experiment: Experiment,
+    model: keras.Model,
+    options: _Options,
+    checkpoint: str,
+    *,
+    epochs: int | None = None,
+) -> tuple[keras.Model, TrainingState]:
+    """Train a model, if it has anything to train; ``epochs`` without validation where given."""
+    if not model.trainable_variables:
+        return model, TrainingState()
+    features, training = experiment.features(model), experiment.recipe.training
+    evaluator = build_evaluator(experiment.task, model, features, experiment.split)
+    trainer = Trainer(
+        model, experiment.task, features, experiment.split.train, training, seed=experiment.seed
+    )
+    state = trainer.fit(
+        None if epochs is not None else evaluator.validate,
+        epochs=epochs,
+        checkpoint=options.folder / checkpoint,
+        resume=options.resume,
+        fingerprint=options.fingerprint,
+        on_epoch=options.on_epoch,
+    )
+    experiment.task.finish(model, experiment.split.train)
+    return model, state
+
+
+def load_model(folder: Path) -> keras.Model:
+    """Load the trained model of a run; raises `UsageError` where there is none."""
+    path = folder / MODEL
+    if not path.is_file():
+        raise UsageError(f"No trained model at {path}. Train first, or give another --run.")
+    model: keras.Model = keras.saving.load_model(path, compile=False)
+    return model
+
+
+def _record(
+    experiment: Experiment,
+    model: keras.Model,
+    state: TrainingState,
+    metrics: dict[str, dict[str, float]],
+    ranking: str,
+    fingerprint: str,
+    seconds: float,
+) -> RunRecord:
+    examples = state.epoch * experiment.task.num_examples(experiment.features(model), experiment.split.train)
+    reported = experiment.recipe.reported
+    return RunRecord(
+        model=experiment.recipe.model,
+        task=experiment.task.name,
+        dataset=experiment.interactions.name,
+        data=experiment.data,
+        protocol=", ".join(text for text in (experiment.split.protocol, ranking) if text),
+        recipe=experiment.recipe.model_dump(mode="json"),
+        seed=experiment.seed,
+        fingerprint=fingerprint,
+        parameters=sum(math.prod(weight.shape) for weight in model.trainable_variables),
+        metrics=metrics,
+        headline=experiment.task.describe(),
+        best_epoch=state.best_epoch,
+        paper=None if reported is None else reported.model_dump(mode="json"),
+        history=state.history,
+        timing={
+            "train_seconds": round(state.seconds, 3),
+            "epochs": state.epoch,
+            "examples_per_second": round(examples / max(state.seconds, 1e-9)),
+            "evaluate_seconds": round(seconds, 3),
+        },
+        precision=keras.config.dtype_policy().name,
+        **environment(),
+    )
+
+
+def _forget(folder: Path, *names: str) -> None:
+    """Remove files of an earlier run, and what a killed one left of them half-written."""
+    for name in names or (FILE_NAME, *STAGES, MODEL):
+        for path in (folder / name, *folder.glob(f".{name}.*")):
+            if path.is_file():
+                path.unlink()
+
+
+def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:
+    """Return the record of a finished run with the same settings and data, if there is one."""
+    if not (folder / FILE_NAME).is_file():
+        return None
+    record = RunRecord.load(folder)
+    if record.fingerprint != fingerprint:
+        raise TfzooError(
+            f"{folder} holds a finished run with other settings or other data. "
+            "Repeat its settings, choose another --output, or run again without --resume."
+        )
+    return record

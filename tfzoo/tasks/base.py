@@ -1,0 +1,203 @@
+"""What every learning problem offers: batches, a loss, and scores."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Split
+
+Tensors = Mapping[str, tf.Tensor]
+State = tuple[tf.Tensor, ...]
+
+
+class Features(tf.Module):
+    """What turns ids into the inputs of a model; tasks derive their own.
+
+    Attributes:
+        reads_rows: the step is dominated by one large product over rows of the interaction
+            matrix, which runs faster outside XLA on a CPU.
+        supports_jit: the step can be compiled with XLA at all.
+    """
+
+    reads_rows = False
+    supports_jit = True
+
+
+class Scorer(tf.Module):
+    """Scores by dense ids; an exported graph is made of it, and evaluation uses it.
+
+    Attributes:
+        output_name: what the scores are called in the served answer.
+        reads_history: `score_history` works: a user who was never seen can be scored.
+        hides_untrained: items without a training interaction are never recommended.
+        supports_jit: `score_items` and `score_candidates` can be compiled with XLA.
+    """
+
+    output_name: str = "score"
+    reads_history: bool = False
+    hides_untrained: bool = True
+    supports_jit: bool = False
+
+    def refresh(self) -> None:
+        """Compute anew what depends on the weights alone, such as all item vectors."""
+
+    def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return the score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""
+        return tf.gather(self.score_items(user_id), item_id, axis=1, batch_dims=1)
+
+    def score_candidates(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return scores of some items a user: int32 ``[B]``, int32 ``[B, C]`` to float32 ``[B, C]``."""
+        return tf.gather(self.score_items(user_id), item_id, axis=1, batch_dims=1)
+
+    def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
+        raise TypeError(f"{type(self).__name__} does not score whole catalogues.")
+
+    def score_history(self, history: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item for histories: int32 ``[B, L]``, right-padded with 0, oldest
+        first, to float32 ``[B, num_items + 1]``.
+        """
+        raise TypeError(f"{type(self).__name__} does not score histories.")
+
+
+class Task(ABC):
+    """A learning problem; it has no state but its settings.
+
+    A batch is ``(inputs, labels, weight)``: dicts of tensors with the batch in front, and float32
+    weights ``[B]`` that are 0 for padding.
+
+    Attributes:
+        name: what models refer to it by.
+        Settings: its part of a recipe.
+        evaluation: which evaluator measures it: ``rating``, ``ranking`` or ``next-item``.
+        automatic: builder arguments for which a recipe may say ``auto``.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[BaseModel]]
+    evaluation: ClassVar[str]
+    automatic: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = settings or self.Settings()
+
+    @property
+    @abstractmethod
+    def monitor(self) -> str:
+        """Validation metric by which the best epoch is chosen."""
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of `monitor` is better."""
+        return self.evaluation != "rating"
+
+    @property
+    @abstractmethod
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that tables show."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that says how the metrics are defined."""
+
+    def check(self, interactions: Interactions) -> None:
+        """Raise `DataError` where the data lacks what the task needs."""
+
+    def builder_arguments(self, train: Interactions) -> dict[str, Any]:
+        """Return the values of `automatic`, from the training part alone."""
+        return {}
+
+    @abstractmethod
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> Any:
+        """Prepare what turns ids into the inputs of ``model``.
+
+        Args:
+            model: the model.
+            split: the parts; validation and test may be used for what the settings allow only.
+            interactions: the whole data set.
+        """
+
+    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
+        """Set initial weights that depend on the data, before training starts."""
+
+    def pilot(self) -> dict[str, Any]:
+        """Return builder arguments for a first training that finds out others; none for no such run."""
+        return {}
+
+    def after_pilot(self, model: keras.Model) -> dict[str, Any]:
+        """Return the builder arguments that the first training, at its best epoch, has found."""
+        return {}
+
+    def num_examples(self, features: Any, train: Interactions) -> int:
+        """Number of training examples of an epoch."""
+        return len(train)
+
+    def steps_per_epoch(self, features: Any, train: Interactions, batch_size: int) -> int:
+        """Number of batches of an epoch."""
+        return math.ceil(self.num_examples(features, train) / batch_size)
+
+    @abstractmethod
+    def train_dataset(
+        self,
+        features: Any,
+        train: Interactions,
+        *,
+        batch_size: int,
+        seed: int,
+        first_epoch: int = 0,
+        steps_per_block: int = 1,
+    ) -> tf.data.Dataset:
+        """Return endless epochs of training batches, several batches an element.
+
+        Args:
+            features: from `features`.
+            train: the training part.
+            batch_size: examples a batch.
+            seed: with the epoch number, fixes order and sampling.
+            first_epoch: number of the first epoch, counted from 0.
+            steps_per_block: batches an element, ``S`` below.
+
+        Returns:
+            A dataset of ``(inputs, labels, weight [S, B])``, all tensors with ``[S, ...]`` in
+            front. An epoch is ``ceil(steps_per_epoch / S)`` elements; batches past its end have
+            weight 0.
+        """
+
+    def loss(self) -> keras.Loss | None:
+        """Return the loss for `keras.Model.compile`; None where `compute_loss` does without."""
+        return None
+
+    def initial_state(self, model: keras.Model, batch_size: int) -> State:
+        """Return what one step hands to the next, at the start of an epoch."""
+        return ()
+
+    def compute_loss(
+        self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Return the scalar loss of one batch, penalties of the model included, and the next state."""
+        outputs = model(inputs, training=True)
+        return model.compute_loss(inputs, labels, outputs, weight, training=True), state
+
+    def finish(self, model: keras.Model, train: Interactions) -> None:
+        """Change the trained weights where the task asks for it, before the model is saved."""
+
+    @abstractmethod
+    def scorer(self, model: keras.Model, features: Any) -> Any:
+        """Return what scores pairs, catalogues or histories with the weights of ``model``."""
+
+
+def interaction_arrays(interactions: Interactions) -> tuple[NDArray, NDArray]:
+    """Return distinct (user, item) pairs, sorted by user, then item."""
+    width = interactions.num_items + 1
+    pairs = np.unique(interactions.user_id.astype(np.int64) * width + interactions.item_id)
+    return (pairs // width).astype(np.int32), (pairs % width).astype(np.int32)

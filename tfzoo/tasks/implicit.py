@@ -1,0 +1,206 @@
+"""Implicit feedback: a user and an item in, a score out; learned from sampled negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import keras
+import tensorflow as tf
+from keras import ops
+from pydantic import Field
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.negatives import NegativeSampler
+from tfzoo.data.pipelines import gather, shuffled_blocks
+from tfzoo.data.splits import Split
+from tfzoo.layers import IdEmbedding, catalogue_scores
+from tfzoo.tasks.base import Features, Scorer, State, Tensors, interaction_arrays
+from tfzoo.tasks.ranking import RankingSettings, RankingTask
+
+SIDES = ("user", "item")
+
+
+class ImplicitSettings(RankingSettings):
+    """Settings of the implicit task.
+
+    Attributes:
+        loss: ``bce`` learns each pair by itself (pointwise); ``bpr`` compares a positive with a
+            negative of the same user (pairwise).
+        negatives: negatives drawn for each positive, anew in every epoch; 0 trains on the
+            positives alone.
+        weighting: draw negatives ``uniform`` or by ``popularity``.
+        alpha: exponent of the popularity.
+        reject_known: never draw an item that the user has in the training part.
+    """
+
+    loss: Literal["bce", "bpr"] = "bce"
+    negatives: Annotated[int, Field(ge=0)] = 4
+    weighting: Literal["uniform", "popularity"] = "uniform"
+    alpha: Annotated[float, Field(ge=0)] = 1.0
+    reject_known: bool = True
+
+
+class ImplicitTask(RankingTask):
+    """Tells the items that a user has interacted with from items drawn at random.
+
+    With the loss ``bce`` a batch holds ``user_id``, ``item_id`` int32 ``[B]`` and the label
+    ``label`` float32 ``[B]``; an epoch has ``1 + negatives`` examples for every distinct
+    positive. With ``bpr`` there is a ``negative_id`` int32 ``[B]`` beside each positive.
+    """
+
+    name = "implicit"
+    Settings = ImplicitSettings
+    settings: ImplicitSettings
+
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> IdFeatures:
+        """Return the numbers of ids: the model reads ids as they are."""
+        return IdFeatures(split.train)
+
+    def num_examples(self, features: IdFeatures, train: Interactions) -> int:
+        """Number of training examples of an epoch."""
+        return features.num_positives * self._examples_per_positive
+
+    @property
+    def _examples_per_positive(self) -> int:
+        return 1 + self.settings.negatives if self.settings.loss == "bce" else max(1, self.settings.negatives)
+
+    def train_dataset(
+        self,
+        features: IdFeatures,
+        train: Interactions,
+        *,
+        batch_size: int,
+        seed: int,
+        first_epoch: int = 0,
+        steps_per_block: int = 1,
+    ) -> tf.data.Dataset:
+        """Return endless shuffled epochs of positives and fresh negatives, see `Task.train_dataset`."""
+        users, items = (tf.constant(column) for column in interaction_arrays(train))
+        sampler = NegativeSampler(
+            train,
+            weighting=self.settings.weighting,
+            alpha=self.settings.alpha,
+            reject_known=self.settings.reject_known,
+        )
+        times = self._examples_per_positive
+        blocks = shuffled_blocks(
+            len(users) * times,
+            batch_size,
+            seed=seed,
+            first_epoch=first_epoch,
+            steps_per_block=steps_per_block,
+        )
+
+        def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
+            positive = tf.where(rows >= 0, rows // times, rows)
+            user, item = gather(users, positive), gather(items, positive)
+            weight = tf.cast(rows >= 0, tf.float32)
+            # A number of its own for every block of every epoch: nothing is ever drawn twice.
+            draw = tf.stack([tf.constant(seed + 1, tf.int64), number + block_offset])
+            negative = sampler.sample(user, draw) if self.settings.negatives else item
+            if self.settings.loss == "bpr":
+                return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
+            is_positive = rows % times == 0
+            inputs = {"user_id": user, "item_id": tf.where(is_positive, item, negative)}
+            return inputs, {"label": tf.cast(is_positive, tf.float32)}, weight
+
+        steps = -(-len(users) * times // batch_size)
+        block_offset = tf.constant(first_epoch * -(-steps // steps_per_block), tf.int64)
+        return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def compute_loss(
+        self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Return binary cross-entropy on logits, or ``-log sigmoid(positive - negative)``."""
+        raw = logit_model(model)
+        user, item = inputs["user_id"], inputs["item_id"]
+        if self.settings.loss == "bpr":
+            both = {
+                "user_id": tf.concat([user, user], 0),
+                "item_id": tf.concat([item, inputs["negative_id"]], 0),
+            }
+            positive, negative = tf.split(raw(both, training=True), 2)
+            each = ops.softplus(negative - positive)
+        else:
+            score = raw({"user_id": user, "item_id": item}, training=True)
+            # softplus(s) - s * label is the cross-entropy of a logit, without overflow.
+            each = ops.softplus(score) - score * labels["label"]
+        penalty = sum(raw.losses, tf.constant(0.0))
+        count = tf.maximum(tf.reduce_sum(weight), 1.0)
+        return tf.reduce_sum(each * weight) / count + penalty, state
+
+    def finish(self, model: keras.Model, train: Interactions) -> None:
+        """Give ids without training data the average row of their table, see `IdEmbedding`."""
+        counts = {"user": train.user_counts(), "item": train.item_counts()}
+        for side in SIDES:
+            for layer in model.get_layer(f"{side}_tower").layers:
+                if isinstance(layer, IdEmbedding):
+                    layer.fill_unseen(counts[side])
+
+    def scorer(self, model: keras.Model, features: IdFeatures) -> ImplicitScorer:
+        """Return what scores pairs and catalogues."""
+        return ImplicitScorer(model, features)
+
+
+class IdFeatures(Features):
+    """Numbers of ids and of distinct positives."""
+
+    def __init__(self, train: Interactions) -> None:
+        super().__init__()
+        self.num_ids: Mapping[str, int] = {"user": train.num_users, "item": train.num_items}
+        self.num_positives = len(interaction_arrays(train)[0])
+
+
+class ImplicitScorer(Scorer):
+    """Scores pairs and catalogues by the unsquashed score, with the item side computed once.
+
+    Args:
+        model: a model with sub-models ``user_tower``, ``item_tower`` and ``head``.
+        features: the numbers of ids.
+    """
+
+    supports_jit = True
+
+    def __init__(self, model: keras.Model, features: IdFeatures) -> None:
+        super().__init__()
+        self.model = model
+        self._towers = {side: model.get_layer(f"{side}_tower") for side in SIDES}
+        self._head = model.get_layer("head")
+        self._items = tf.range(features.num_ids["item"] + 1)
+        self._item_tower = tf.function(lambda: self._vectors("item", self._items))
+        self.item_vectors = tf.Variable(self._item_tower(), trainable=False, name="item_vectors")
+
+    def refresh(self) -> None:
+        """Compute the item vectors anew."""
+        self.item_vectors.assign(self._item_tower())
+
+    def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return the model's output for each pair, a probability where the paper's is one."""
+        return self.model({"user_id": user_id, "item_id": item_id}, training=False)["score"]
+
+    def score_candidates(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return scores of some items a user: int32 ``[B]``, int32 ``[B, C]`` to float32 ``[B, C]``."""
+        vectors = {
+            "user_vector": self._vectors("user", user_id)[:, tf.newaxis],
+            "item_vector": tf.gather(self.item_vectors, item_id),
+        }
+        return self._head(vectors, training=False)
+
+    def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
+        users = self._vectors("user", user_id)
+        return catalogue_scores(self._head, users, tf.convert_to_tensor(self.item_vectors))
+
+    def _vectors(self, side: str, ids: tf.Tensor) -> Any:
+        return self._towers[side]({f"{side}_id": ids}, training=False)
+
+
+def logit_model(model: keras.Model) -> keras.Model:
+    """Return the model up to its unsquashed score, float32 ``[B]``; the weights are shared.
+
+    Ranking and training on probabilities would lose what a saturated sigmoid rounds away.
+    """
+    names = [layer.name for layer in model.layers]
+    tensor = model.get_layer("probability").input if "probability" in names else model.output["score"]
+    return keras.Model(model.input, tensor)

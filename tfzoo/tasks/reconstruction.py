@@ -1,0 +1,174 @@
+"""Reconstruction: the row of a user in, scores of all items out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from pydantic import Field
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import gather, shuffled_blocks
+from tfzoo.data.rows import SparseRows
+from tfzoo.data.splits import Split
+from tfzoo.layers import IdEmbedding
+from tfzoo.tasks.base import Features, Scorer, State, Tensors
+from tfzoo.tasks.ranking import RankingSettings, RankingTask
+
+
+class ReconstructionSettings(RankingSettings):
+    """Settings of the reconstruction task.
+
+    Attributes:
+        loss: of a row against itself, summed over items and averaged over users:
+            ``multinomial`` (``-sum x log softmax``), ``bce`` on logits, or ``mse``.
+        negatives: with ``bce`` and ``mse``, items without an interaction that count, for each
+            positive (in expectation, drawn anew at every step); null counts all of them.
+    """
+
+    loss: Literal["multinomial", "bce", "mse"] = "multinomial"
+    negatives: Annotated[int, Field(ge=1)] | None = None
+
+
+class ReconstructionTask(RankingTask):
+    """Learns to complete the rows of the interaction matrix, 1 where there is an interaction.
+
+    A batch holds ``user_row`` float32 ``[B, num_items + 1]`` and, for models that ask for it,
+    ``user_id`` int32 ``[B]``. The examples of an epoch are the users of the training part.
+    """
+
+    name = "reconstruction"
+    Settings = ReconstructionSettings
+    settings: ReconstructionSettings
+
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> RowFeatures:
+        """Return what makes rows; they hold training and fold-in interactions alone."""
+        known = [split.train] if split.fold_in is None else [split.train, split.fold_in]
+        return RowFeatures([tensor.name for tensor in model.inputs], known)
+
+    def num_examples(self, features: RowFeatures, train: Interactions) -> int:
+        """Number of users of the training part."""
+        return len(np.unique(train.user_id))
+
+    def train_dataset(
+        self,
+        features: RowFeatures,
+        train: Interactions,
+        *,
+        batch_size: int,
+        seed: int,
+        first_epoch: int = 0,
+        steps_per_block: int = 1,
+    ) -> tf.data.Dataset:
+        """Return endless shuffled epochs of users' rows, see `Task.train_dataset`."""
+        users = tf.constant(np.unique(train.user_id))
+        blocks = shuffled_blocks(
+            len(users), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
+        )
+        offset = tf.constant(first_epoch * -(-len(users) // (batch_size * steps_per_block)), tf.int64)
+
+        def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
+            inputs = features.inputs(gather(users, rows))
+            row = features.rows.dense(gather(users, rows))
+            draw = tf.stack([tf.constant(seed + 1, tf.int64), number + offset])
+            return inputs, {"counts": self._counted(row, draw)}, tf.cast(rows >= 0, tf.float32)
+
+        return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _counted(self, row: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        """Return which cells count in the loss, as 1 and 0; one number where all of them do."""
+        if self.settings.negatives is None:
+            return tf.ones([*row.shape[:-1], 1])
+        positives = tf.reduce_sum(row, axis=-1, keepdims=True)
+        others = tf.cast(tf.shape(row)[-1] - 1, tf.float32) - positives
+        share = self.settings.negatives * positives / tf.maximum(others, 1.0)
+        drawn = tf.random.stateless_uniform(tf.shape(row), seed=draw) < share
+        return tf.cast(drawn | (row > 0), tf.float32)
+
+    def compute_loss(
+        self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Return the loss of the batch: over items a sum, over users a mean."""
+        # Column 0 is the unknown item: nobody interacts with it, and it is never recommended.
+        scores = model(inputs, training=True)["scores"][:, 1:]
+        row = inputs["user_row"][:, 1:]
+        counts = labels["counts"][:, 1:] if self.settings.negatives is not None else labels["counts"]
+        if self.settings.loss == "multinomial":
+            each = -row * ops.log_softmax(scores, axis=-1)
+        elif self.settings.loss == "bce":
+            each = counts * (ops.softplus(scores) - row * scores)
+        else:
+            each = counts * ops.square(row - scores)
+        mean = tf.reduce_sum(ops.sum(each, axis=-1) * weight) / tf.maximum(tf.reduce_sum(weight), 1.0)
+        return mean + sum(model.losses, tf.constant(0.0)), state
+
+    def finish(self, model: keras.Model, train: Interactions) -> None:
+        """Give users without training data the average row of their table, see `IdEmbedding`."""
+        for layer in model.layers:
+            if isinstance(layer, IdEmbedding):
+                layer.fill_unseen(train.user_counts())
+
+    def scorer(self, model: keras.Model, features: RowFeatures) -> RowScorer:
+        """Return what scores catalogues for known users and for histories."""
+        return RowScorer(model, features)
+
+
+class RowFeatures(Features):
+    """Turns user ids into rows of the interaction matrix.
+
+    Args:
+        names: input names of the model, ``user_row`` and perhaps ``user_id``.
+        known: the parts whose interactions fill the rows.
+    """
+
+    reads_rows = True
+
+    def __init__(self, names: list[str], known: list[Interactions]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.num_items = known[0].num_items
+        user = np.concatenate([part.user_id for part in known])
+        item = np.concatenate([part.item_id for part in known])
+        shape = (known[0].num_users + 1, self.num_items + 1)
+        self.rows = SparseRows(user, item, np.ones(len(user), np.float32), shape)
+
+    def inputs(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for known users, int32 of any shape."""
+        inputs = {"user_row": self.rows.dense(user_id), "user_id": user_id}
+        return {name: inputs[name] for name in self.names}
+
+    def history_inputs(self, history: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for unknown users with the given items, int32 ``[B, L]``."""
+        count = tf.shape(history)[0]
+        at = tf.repeat(tf.range(count), tf.shape(history)[1])
+        cells = tf.stack([at, tf.reshape(history, [-1])], axis=1)
+        known = tf.cast(tf.reshape(history, [-1]) > 0, tf.float32)
+        row = tf.tensor_scatter_nd_max(tf.zeros([count, self.num_items + 1]), cells, known)
+        inputs = {"user_row": row, "user_id": tf.zeros([count], tf.int32)}
+        return {name: inputs[name] for name in self.names}
+
+
+class RowScorer(Scorer):
+    """Scores whole catalogues from rows.
+
+    Args:
+        model: a model from rows to scores of all items.
+        features: turns users into rows.
+    """
+
+    reads_history = True
+
+    def __init__(self, model: keras.Model, features: RowFeatures) -> None:
+        super().__init__()
+        self.model, self.features = model, features
+
+    def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
+        return self.model(self.features.inputs(user_id), training=False)["scores"]
+
+    def score_history(self, history: tf.Tensor) -> tf.Tensor:
+        """Return the score of every item for histories, int32 ``[B, L]``, in any order."""
+        return self.model(self.features.history_inputs(history), training=False)["scores"]

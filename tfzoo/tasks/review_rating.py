@@ -1,0 +1,200 @@
+"""Rating prediction from reviews: the words of a user and of an item in, a rating out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, Field
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import gather, shuffled_blocks
+from tfzoo.data.splits import Split
+from tfzoo.data.text import FIRST_WORD, Documents, WordVocabulary
+from tfzoo.data.word_vectors import read_word_vectors
+from tfzoo.errors import DataError, UsageError
+from tfzoo.layers import WordTable
+from tfzoo.tasks.rating import SIDES, PairFeatures, RatingTask
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class ReviewRatingSettings(BaseModel):
+    """Settings of the review-rating task.
+
+    How many words of a document are read is a matter of the model: ``builder.document_length``.
+
+    Attributes:
+        loss: ``"mse"`` or ``"mae"``.
+        drop_target_review: in training, leave the review that came with the rating to be
+            predicted out of the user's and of the item's document. At test time it is never
+            there, so a model that trains on it learns to read what it will not have.
+        documents_from: which reviews make the documents. ``"all"`` lets validation and test
+            reviews in; it exists to measure that leak.
+        max_words: size of the vocabulary, the most frequent words of the training reviews.
+        review_length: words that are kept of each review, from its beginning; null for all.
+        word_vectors: file of pre-trained word vectors to start from, see `read_word_vectors`;
+            words that it lacks keep their random start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loss: Literal["mse", "mae"] = "mse"
+    drop_target_review: bool = True
+    documents_from: Literal["train", "all"] = "train"
+    max_words: Count = 20_000
+    review_length: Count | None = None
+    word_vectors: Path | None = None
+
+
+class ReviewRatingTask(RatingTask):
+    """Rating prediction where a user and an item are what was written by, and about, them.
+
+    Inputs of a batch are ``user_tokens`` and ``item_tokens``, int32 ``[B, T]``: the document of
+    the user and of the item, right-padded with 0. The label is ``rating`` float32 ``[B]``.
+    """
+
+    name = "review-rating"
+    Settings = ReviewRatingSettings
+    automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
+    settings: Any
+
+    def check(self, interactions: Interactions) -> None:
+        """Raise `DataError` where the data has no ratings or no reviews."""
+        super().check(interactions)
+        _texts(interactions)
+
+    def builder_arguments(self, train: Interactions) -> dict[str, Any]:
+        """Return what a recipe may ask for as ``auto``, from the training part alone."""
+        return {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
+
+    def vocabulary(self, train: Interactions) -> WordVocabulary:
+        """Return the words of the training reviews."""
+        return WordVocabulary.from_texts(_texts(train), self.settings.max_words)
+
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> DocumentFeatures:
+        """Prepare the documents that ``model`` reads.
+
+        Raises:
+            DataError: there are no reviews.
+            UsageError: the model's word table is too small for the vocabulary.
+        """
+        vocabulary = self.vocabulary(split.train)
+        for table in _word_tables(model):
+            if table.vocabulary_size < vocabulary.size:
+                raise UsageError(
+                    f"builder.vocabulary_size must be at least {vocabulary.size}, or auto. "
+                    f"Received {table.vocabulary_size}."
+                )
+        # The training part comes first, so that its row numbers hold for the documents too.
+        parts = [split.train]
+        if self.settings.documents_from == "all":
+            parts += [split.validation, split.test]
+        length = {tensor.name: tensor.shape[1] for tensor in model.inputs}
+        return DocumentFeatures(
+            parts, vocabulary, {side: length[f"{side}_tokens"] for side in SIDES}, self.settings.review_length
+        )
+
+    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
+        """Load pre-trained word vectors into the word tables, before training, where asked to.
+
+        Raises:
+            DataError: the file cannot be used, see `read_word_vectors`, or is of another width.
+        """
+        path = self.settings.word_vectors
+        if path is None:
+            return
+        found, vectors = read_word_vectors(path, self.vocabulary(split.train).words)
+        for table in _word_tables(model):
+            if vectors.shape[1] != table.embedding_dim:
+                raise DataError(
+                    f"{path}: the vectors have width {vectors.shape[1]}, but builder.embedding_dim is "
+                    f"{table.embedding_dim}."
+                )
+            table.set_rows(found + FIRST_WORD, vectors)
+
+    def train_dataset(
+        self,
+        features: Any,
+        train: Interactions,
+        *,
+        batch_size: int,
+        seed: int,
+        first_epoch: int = 0,
+        steps_per_block: int = 1,
+    ) -> tf.data.Dataset:
+        """Return endless shuffled epochs of training batches, see `Task.train_dataset`."""
+        users, items, ratings = (
+            tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
+        )
+
+        def batch(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+            ids = {"user": gather(users, rows), "item": gather(items, rows)}
+            left_out = rows if self.settings.drop_target_review else None
+            inputs: dict[str, tf.Tensor] = {}
+            for side in SIDES:
+                inputs.update(features.side(side, ids[side], masked=left_out))
+            return inputs, {"rating": gather(ratings, rows)}, tf.cast(rows >= 0, tf.float32)
+
+        blocks = shuffled_blocks(
+            len(train), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
+        )
+        return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+class DocumentFeatures(PairFeatures):
+    """Turns user and item ids into their documents.
+
+    Args:
+        parts: interactions whose reviews make the documents, the training part first.
+        vocabulary: the words.
+        length: words of a document that are read, by side.
+        review_length: words that are kept of each review; None for all.
+    """
+
+    def __init__(
+        self,
+        parts: list[Interactions],
+        vocabulary: WordVocabulary,
+        length: dict[str, int],
+        review_length: int | None = None,
+    ) -> None:
+        super().__init__([f"{side}_tokens" for side in SIDES], parts[0])
+        texts = np.concatenate([_texts(part) for part in parts])
+        reviews = vocabulary.encode(texts, review_length)
+        times = [part.timestamp for part in parts if part.timestamp is not None]
+        self.documents = {
+            side: Documents(
+                reviews,
+                np.concatenate([getattr(part, f"{side}_id") for part in parts]),
+                self.num_ids[side],
+                length=length[side],
+                timestamp=np.concatenate(times) if times else None,
+            )
+            for side in SIDES
+        }
+
+    def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Return the documents of one side.
+
+        Args:
+            side: ``"user"`` or ``"item"``.
+            ids: int32, any shape.
+            masked: int32, same shape; row number of the training review to leave out, -1 for
+                none.
+        """
+        return {f"{side}_tokens": self.documents[side].batch(ids, masked)}
+
+
+def _texts(interactions: Interactions) -> np.ndarray:
+    if interactions.text is None:
+        raise DataError(f"'{interactions.name}' has no review texts; this task needs them (--text-col).")
+    return interactions.text
+
+
+def _word_tables(model: keras.Model) -> list[WordTable]:
+    layers = [layer for side in SIDES for layer in model.get_layer(f"{side}_tower").layers]
+    return [layer for layer in layers if isinstance(layer, WordTable)]

@@ -1,0 +1,96 @@
+"""Optimizers that papers describe and Keras lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfzoo")
+class GRU4RecAdagrad(keras.optimizers.Optimizer):
+    """Adagrad with momentum as in the authors' code of GRU4Rec.
+
+    With ``a`` the sum of squared gradients, from 0, and ``v`` the velocity, from 0, a step is
+    ``a += g^2``, ``v = momentum * v - learning_rate * g / sqrt(a + epsilon)``, ``w += v``.
+    ``keras.optimizers.Adagrad`` differs: its sum starts from 0.1, epsilon stands outside the
+    root, it has no momentum, and rows that a batch looks up twice are not added up.
+
+    Rows of a table that a batch does not look up stay as they are, and so do their sums and
+    velocities. The gradients of a row that is looked up several times are added up first.
+
+    Args:
+        learning_rate: step size, or a schedule of it.
+        momentum: share of the velocity that is kept, 0 for none.
+        epsilon: inside the square root.
+        name: name of the optimizer.
+        **kwargs: as for `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: ``momentum`` does not lie in [0, 1).
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.05,
+        momentum: float = 0.0,
+        epsilon: float = 1e-6,
+        name: str = "gru4rec_adagrad",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}")
+        self.momentum, self.epsilon = float(momentum), float(epsilon)
+
+    def build(self, variables: Any) -> None:
+        """Make sums and velocities for the variables."""
+        if self.built:
+            return
+        super().build(variables)
+        self._sums = self.add_optimizer_variables(variables, "sum_of_squares")
+        self._velocities = self.add_optimizer_variables(variables, "velocity") if self.momentum else []
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one variable by its gradient, dense or ``tf.IndexedSlices``."""
+        index = self._get_variable_index(variable)
+        total = self._sums[index].value
+        velocity = self._velocities[index].value if self.momentum else None
+        rate = tf.cast(learning_rate, variable.dtype)
+        if isinstance(gradient, tf.IndexedSlices):
+            self._update_rows(gradient, variable, total, velocity, rate)
+            return
+        gradient = tf.cast(gradient, variable.dtype)
+        step = -rate * gradient * tf.math.rsqrt(total.assign_add(tf.square(gradient)) + self.epsilon)
+        variable.assign_add(step if velocity is None else velocity.assign(self.momentum * velocity + step))
+
+    def _update_rows(
+        self, gradient: tf.IndexedSlices, variable: Any, total: Any, velocity: Any, rate: tf.Tensor
+    ) -> None:
+        rows, values = gradient.indices, tf.cast(gradient.values, variable.dtype)
+        summed = _sum_of_equal_rows(rows, values, variable.shape[0])
+        # Each place of a repeated row gets the same numbers, so writing them twice does no harm.
+        squares = tf.gather(total, rows) + tf.square(summed)
+        step = -rate * summed * tf.math.rsqrt(squares + self.epsilon)
+        if velocity is not None:
+            step += self.momentum * tf.gather(velocity, rows)
+            velocity.scatter_update(tf.IndexedSlices(step, rows))
+        total.scatter_update(tf.IndexedSlices(squares, rows))
+        variable.scatter_update(tf.IndexedSlices(tf.gather(variable, rows) + step, rows))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, num_rows: int) -> tf.Tensor:
+    """Return, in each place, the sum of the values of all places with the same row number.
+
+    ``tf.unique`` would do, but XLA has no such operation. Here each row number names one of its
+    places, the last one.
+    """
+    places = tf.range(tf.size(rows))
+    last = tf.tensor_scatter_nd_max(tf.zeros([num_rows], tf.int32), rows[:, tf.newaxis], places)
+    place = tf.gather(last, rows)
+    return tf.gather(tf.math.unsorted_segment_sum(values, place, tf.size(rows)), place)
