@@ -70,6 +70,10 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--recipe", default="paper", help="paper, tuned, or the path of a .yaml file (default: paper)"
     )
+    parser.add_argument(
+        "--protocol",
+        help="divide and measure by this protocol instead of the recipe's own, see 'tfzoo models'",
+    )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, default=0, help="fixes split, weights and order (default: 0)")
     seeds.add_argument("--seeds", type=int, help="train with seeds 0..N-1 and print mean and deviation")

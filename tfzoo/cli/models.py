@@ -10,7 +10,7 @@ from tfzoo.cli.common import console, say
 from tfzoo.data.datasets import list_datasets
 from tfzoo.errors import UsageError, nearest
 from tfzoo.models import list_models, model_info
-from tfzoo.training.recipe import list_recipes
+from tfzoo.training.recipe import list_protocols, list_recipes
 
 
 def run(options: argparse.Namespace) -> None:
@@ -25,4 +25,5 @@ def run(options: argparse.Namespace) -> None:
         info = model_info(name)
         table.add_row(name, info.task, ", ".join(list_recipes(name)), str(info.paper))
     console.print(table)
+    say(f"Protocols for ranked lists: {', '.join(list_protocols())}.")
     say(f"Data sets: {', '.join(list_datasets())}, or --data FILE.")

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     overrides = list(options.overrides)
     if options.min_rating is not None:
         overrides.append(f"filter.min_rating={options.min_rating}")
-    recipe = load_recipe(options.model, name, options.recipe, overrides)
+    recipe = load_recipe(options.model, name, options.recipe, overrides, protocol=options.protocol)
     check_writable(options.output, "--output")
     if not options.no_export:
         check_writable(options.export_dir, "--export-dir")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tfzoo.tasks.base import Task
 
@@ -23,6 +23,18 @@ class RankingSettings(BaseModel):
 
     cutoffs: tuple[Cutoff, ...] = (10,)
     monitor: str = "ndcg@10"
+
+    @model_validator(mode="after")
+    def _check_monitor(self) -> RankingSettings:
+        names = [f"{metric}@{cutoff}" for cutoff in self.cutoffs for metric in self.measured()]
+        if self.monitor not in names:
+            raise ValueError(f"monitor must be one of {', '.join(names)}; it is {self.monitor!r}")
+        return self
+
+    @classmethod
+    def measured(cls) -> tuple[str, ...]:
+        """Names of the metrics, without cutoff."""
+        return ("hr", "ndcg", "precision", "recall", "recall_min", "map", "map_min", "mrr")
 
 
 class RankingTask(Task):

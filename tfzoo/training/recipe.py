@@ -30,7 +30,20 @@ def list_recipes(model: str) -> list[str]:
     )
 
 
-def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iterable[str] = ()) -> Recipe:
+def list_protocols() -> list[str]:
+    """Return the names of the protocols of the package: filter, split and cutoffs by one name."""
+    entries = (files("tfzoo.recipes") / "protocols").iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def load_recipe(
+    model: str,
+    dataset: str,
+    recipe: str = "paper",
+    overrides: Iterable[str] = (),
+    *,
+    protocol: str | None = None,
+) -> Recipe:
     """Read a recipe, apply overrides, and check every value.
 
     Args:
@@ -38,12 +51,14 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
         dataset: name of the data set; the file may hold settings and reported figures for it.
         recipe: name of a recipe of the package, or path of a YAML file.
         overrides: texts ``group.key=value`` that replace single values, values in YAML.
+        protocol: one of `list_protocols`, to divide and measure by instead of the recipe's own;
+            it becomes part of the recipe's name.
 
     Returns:
         The resolved recipe.
 
     Raises:
-        UsageError: unknown model, recipe, key, or a value of the wrong type.
+        UsageError: unknown model, recipe, protocol, key, or a value of the wrong type.
     """
     info = model_info(model)
     name, values = _read(info, recipe)
@@ -54,6 +69,12 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
             raise UsageError(f"Recipes build on each other without end: {' -> '.join(bases)}.")
         values = _merge(_read(info, bases[-1])[1], values)
     values = _for_dataset(values, dataset, f"recipe '{name}' of {model}")
+    own_protocol = values.pop("protocol", None)
+    if protocol is not None:
+        values = _merge({**values, "filter": {}, "split": {}, "reported": None}, _protocol(protocol))
+        name = f"{name}-{protocol}"
+    elif own_protocol is not None:
+        values = _merge(_protocol(str(own_protocol)), values)
     values = {**values, "model": model, "name": name}
     for override in overrides:
         _override(values, override)
@@ -67,6 +88,14 @@ def load_recipe(model: str, dataset: str, recipe: str = "paper", overrides: Iter
 def resolve_builder(recipe: Recipe, automatic: dict[str, Any]) -> dict[str, Any]:
     """Replace each ``auto`` among the builder's arguments by the task's value."""
     return {key: automatic[key] if value == AUTO else value for key, value in recipe.builder.items()}
+
+
+def _protocol(name: str) -> dict[str, Any]:
+    known = list_protocols()
+    if name not in known:
+        raise UsageError(f"Unknown protocol '{name}'. {nearest(name, known)}")
+    text = (files("tfzoo.recipes") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
+    return _parse_yaml(text, name)
 
 
 def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
