@@ -50,6 +50,18 @@ def test_take_keeps_missing_columns_missing():
     data = table(rating=None).take(np.array([0]))
     assert data.rating is None
     assert data.timestamp is None
+    assert data.text is None
+
+
+def test_texts_are_strings_of_any_length_and_go_with_their_rows():
+    data = table(text=["good", "", "a much longer review"])
+    assert data.text.dtype == object
+    taken = data.take(np.array([2, 1]))
+    assert taken.text.tolist() == ["a much longer review", ""]
+    with pytest.raises(ValueError, match="read-only"):
+        data.text[0] = "bad"
+    with pytest.raises(DataError, match=r"'text' must have one value.*\(1,\), expected \(3,\)"):
+        table(text=["good"])
 
 
 def test_counts_have_a_place_for_the_unknown_id_and_for_unseen_ids():

@@ -78,8 +78,8 @@ class WordVocabulary:
         words, lengths = _split(texts, longest)
         codes, distinct = pd.factorize(words)
         ids = self._index.get_indexer(pd.Index(distinct, dtype=object))
-        ids = np.where(ids < 0, UNKNOWN_WORD, ids + FIRST_WORD).astype(np.int32)
-        return EncodedTexts(ids[codes], np.concatenate([[0], np.cumsum(lengths)]))
+        ids = np.where(ids < 0, UNKNOWN_WORD, ids + FIRST_WORD)
+        return EncodedTexts(ids[codes].astype(np.int32), np.concatenate([[0], np.cumsum(lengths)]))
 
 
 class Documents(tf.Module):

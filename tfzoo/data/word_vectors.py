@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,8 @@ def read_word_vectors(path: Path | str, words: Sequence[str]) -> tuple[NDArray, 
     wanted = {word: position for position, word in enumerate(words)}
     found: dict[int, NDArray] = {}
     try:
-        with gzip.open(path, "rb") if compressed else path.open("rb") as file:
+        opened: IO[bytes] = gzip.open(path) if compressed else path.open("rb")  # type: ignore[assignment]
+        with opened as file:
             vectors = _binary(path, file, wanted) if kind == ".bin" else _text(path, file, wanted)
             for position, vector in vectors:
                 found.setdefault(position, vector)
@@ -65,7 +66,7 @@ def read_word_vectors(path: Path | str, words: Sequence[str]) -> tuple[NDArray, 
     return positions, vectors_found
 
 
-def _text(path: Path, file: BinaryIO, wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
+def _text(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
     count, width, lines = None, None, 0
     for number, raw in enumerate(file, start=1):
         line = raw.decode("utf-8", errors="replace").rstrip("\r\n ")
@@ -90,7 +91,7 @@ def _text(path: Path, file: BinaryIO, wanted: dict[str, int]) -> Iterator[tuple[
         raise DataError(f"{path}: cut off; line 1 promises {count} words, the file has {lines}.")
 
 
-def _binary(path: Path, file: BinaryIO, wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
+def _binary(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
     count, width = _header(path, file.readline(100).decode("utf-8", errors="replace").split())
     for number in range(count):
         word = _word(file)
@@ -101,7 +102,7 @@ def _binary(path: Path, file: BinaryIO, wanted: dict[str, int]) -> Iterator[tupl
             yield wanted[word], np.frombuffer(values, dtype="<f4")
 
 
-def _word(file: BinaryIO) -> str | None:
+def _word(file: IO[bytes]) -> str | None:
     """Return the bytes up to the next blank as a word, None where there is no blank any more."""
     letters = bytearray()
     while len(letters) < LONGEST_WORD:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
 from tfzoo.evaluation.metrics import mae, rmse, rmse_user_mean
+from tfzoo.evaluation.next_item import NextItemEvaluator
 from tfzoo.evaluation.ranking import RankingEvaluator
 
 Predict = Callable[[Interactions], NDArray[np.float32]]
@@ -47,6 +48,7 @@ def build_evaluator(task: Any, model: keras.Model, features: Any, split: Split) 
     evaluators: dict[str, Callable[..., Evaluator]] = {
         "rating": RatingEvaluator,
         "ranking": RankingEvaluator,
+        "next-item": NextItemEvaluator,
     }
     return evaluators[task.evaluation](task, model, features, split)
 

@@ -14,7 +14,8 @@ from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.tasks.base import State
-from tfzoo.tasks.next_item import NextItemTask, state_names
+from tfzoo.tasks.next_item import NextItemTask
+from tfzoo.tasks.next_item_scorer import state_names
 
 SLOTS = 512
 
@@ -95,9 +96,7 @@ class NextItemEvaluator:
             scores = self._item_scores.of(states[-1], tf.constant(self._eligible))
             return step + 1, states, ranks.write(step, _ranks(scores, column[step]))
 
-        _, _, ranks = tf.while_loop(
-            lambda step, *_: step < steps, one_step, (tf.constant(0), states, ranks)
-        )
+        _, _, ranks = tf.while_loop(lambda step, *_: step < steps, one_step, (tf.constant(0), states, ranks))
         return ranks.stack()
 
 

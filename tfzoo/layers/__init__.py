@@ -1,5 +1,7 @@
 """Keras layers and sub-models that two models or more use; `keras` and `keras.ops` only."""
 
+from tfzoo.layers.closed_form import ItemOffset, ItemWeights, column_products, known_columns
+from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
@@ -15,30 +17,40 @@ from tfzoo.layers.pair_head import (
 )
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
 from tfzoo.layers.text import TextConvolution, WordTable, text_tower
+from tfzoo.layers.tied import Bias, TiedProjection
 from tfzoo.layers.towers import dot_head, embedding_tower, mlp_head, row_tower, two_tower_model
+from tfzoo.layers.variational import GaussianCode
 
 __all__ = [
     "AbsoluteError",
+    "Bias",
     "BlockUniform",
+    "Corruption",
     "FactorizationMachine",
     "FrequencyPenalty",
     "GRUStep",
+    "GaussianCode",
     "IdEmbedding",
+    "ItemOffset",
     "ItemScores",
+    "ItemWeights",
     "KnownIdPenalty",
     "PairDense",
     "PairDot",
     "PairOutput",
     "SquaredError",
     "TextConvolution",
+    "TiedProjection",
     "WordTable",
     "catalogue_scores",
+    "column_products",
     "dot_head",
     "dot_pair_head",
     "embedding_tower",
     "factor_tower",
     "gmf_head",
     "implicit_model",
+    "known_columns",
     "mlp_head",
     "mlp_pair_head",
     "neumf_head",

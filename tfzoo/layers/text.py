@@ -133,7 +133,7 @@ class TextConvolution(keras.layers.Layer):
             words = ops.take_along_axis(padded, winners + offset, axis=1)
             vectors = ops.take(table, words, axis=0) * self._known(words)
             total = total + ops.einsum("bfd,df->bf", vectors, self.kernel[offset])
-        return ops.relu(total) * ops.any(ops.not_equal(tokens, 0), axis=1, keepdims=True)
+        return ops.relu(total) * ops.max(self._known(tokens), axis=1)
 
     def _winners(self, tokens: Any, padded: Any, table: Any) -> Any:
         """Return where the window with the largest value starts in ``padded``, int32 ``[B, filters]``."""

@@ -89,7 +89,12 @@ def GRU4Rec(
         for number, width in enumerate(units)
     }
     item_scores = ItemScores(
-        num_items + 1, units[-1], activation=final_activation, elu_alpha=elu_alpha, name="item_scores"
+        num_items + 1,
+        units[-1],
+        activation=final_activation,
+        elu_alpha=elu_alpha,
+        dtype="float32",
+        name="item_scores",
     )
     if embedding == "shared":
         vector = item_scores(item_id, look_up=True)

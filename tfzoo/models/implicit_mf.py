@@ -39,7 +39,7 @@ def count_interactions(model: keras.Model, matrix: Any) -> None:
         model.get_layer(f"{side}_tower").get_layer(f"{side}_penalty").counts.assign(counts)
 
 
-@register_model("bmf", task="implicit", paper=BMF_PAPER)
+@register_model("bmf", task="implicit", paper=BMF_PAPER, solve=count_interactions)
 def BMF(
     num_users: int,
     num_items: int,

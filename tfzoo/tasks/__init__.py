@@ -5,19 +5,28 @@ from __future__ import annotations
 from tfzoo.errors import UsageError, nearest
 from tfzoo.tasks.base import Scorer, Task
 from tfzoo.tasks.implicit import ImplicitSettings, ImplicitTask
+from tfzoo.tasks.next_item import NextItemSettings, NextItemTask
 from tfzoo.tasks.rating import RatingSettings, RatingTask
 from tfzoo.tasks.reconstruction import ReconstructionSettings, ReconstructionTask
+from tfzoo.tasks.review_rating import ReviewRatingSettings, ReviewRatingTask
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (RatingTask, ImplicitTask, ReconstructionTask)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (RatingTask, ReviewRatingTask, ImplicitTask, ReconstructionTask, NextItemTask)
+}
 
 __all__ = [
     "TASKS",
     "ImplicitSettings",
     "ImplicitTask",
+    "NextItemSettings",
+    "NextItemTask",
     "RatingSettings",
     "RatingTask",
     "ReconstructionSettings",
     "ReconstructionTask",
+    "ReviewRatingSettings",
+    "ReviewRatingTask",
     "Scorer",
     "Task",
     "get_task",

@@ -15,11 +15,11 @@ from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.layers import session_losses
-from tfzoo.tasks.base import Features, Scorer, State, Task, Tensors
-from tfzoo.tasks.ranking import RankingSettings
+from tfzoo.tasks.base import State, Task, Tensors
+from tfzoo.tasks.next_item_scorer import NextItemFeatures, NextItemScorer, encoder, state_names
+from tfzoo.tasks.ranking import Cutoff, RankingSettings
 
 METRICS = ("recall", "hr", "mrr")
-HISTORY_EVENTS = 50
 
 
 class NextItemSettings(RankingSettings):
@@ -37,7 +37,7 @@ class NextItemSettings(RankingSettings):
         bpreg: weight of the penalty of BPR-max.
     """
 
-    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = (20,)
+    cutoffs: tuple[Cutoff, ...] = (20,)
     monitor: str = "mrr@20"
     loss: Literal["cross-entropy", "bpr", "top1", "top1-max", "bpr-max"] = "cross-entropy"
     n_sample: Annotated[int, Field(ge=0)] = 2048
@@ -138,10 +138,13 @@ class NextItemTask(Task):
         }
 
         def batch(epoch: tf.Tensor, block: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
-            inputs, target = {key: columns[key][block] for key in ("item_id", "reset")}, columns["target"][block]
+            inputs, target = (
+                {key: columns[key][block] for key in ("item_id", "reset")},
+                columns["target"][block],
+            )
             negatives = tf.zeros([steps_per_block, 0], tf.int32)
             if settings.n_sample:
-                first = epoch * blocks * steps_per_block + block * steps_per_block
+                first = epoch * steps + block * steps_per_block
                 negatives = features.draw(seed, first, steps_per_block, settings.n_sample)
                 inputs["negatives"] = negatives
             if settings.logq:
@@ -166,7 +169,10 @@ class NextItemTask(Task):
         kept = 1.0 - inputs["reset"][:, tf.newaxis]
         before = tuple(tf.stop_gradient(part * kept) for part in state)
         step = encoder(model)
-        after = step({"item_id": inputs["item_id"], **dict(zip(state_names(model), before, strict=True))}, training=True)
+        after = step(
+            {"item_id": inputs["item_id"], **dict(zip(state_names(model), before, strict=True))},
+            training=True,
+        )
         states = tuple(after[name] for name in state_names(model))
         columns = labels["item_id"]
         if "negatives" in inputs:
@@ -205,115 +211,3 @@ class NextItemTask(Task):
 @functools.lru_cache(maxsize=2)
 def _cached_layout(train: Interactions, batch_size: int, fewest: int) -> SessionLayout:
     return SessionLayout.of(Sessions.of(train), batch_size, fewest=fewest)
-
-
-class NextItemFeatures(Features):
-    """What the training part says of items: which there are, and how often.
-
-    Args:
-        train: the training part.
-        sample_alpha: exponent of the support by which extra negatives are drawn.
-    """
-
-    def __init__(self, train: Interactions, sample_alpha: float) -> None:
-        super().__init__()
-        support = train.item_counts().astype(np.float64)
-        support[0] = 0
-        weights = np.where(support > 0, support**sample_alpha, 0)
-        self.train, self.sample_alpha = train, sample_alpha
-        self.num_items = train.num_items
-        self.trained = np.flatnonzero(support).astype(np.int32)
-        self._cumulative = tf.constant(np.cumsum(weights) / weights.sum())
-        self._log_support = tf.constant(np.log(np.maximum(support, 1)), tf.float32)
-
-    def draw(self, seed: int, first_step: tf.Tensor, steps: int, count: int) -> tf.Tensor:
-        """Draw items for each of several steps, with replacement: int32 ``[steps, count]``.
-
-        Args:
-            seed: with the number of the step, fixes what is drawn.
-            first_step: int64, number of the first step since training began.
-            steps: number of steps.
-            count: items a step.
-        """
-
-        def one_step(step: tf.Tensor) -> tf.Tensor:
-            numbers = tf.random.stateless_uniform([count], [tf.constant(seed, tf.int64), step], dtype=tf.float64)
-            return tf.searchsorted(self._cumulative, numbers, side="right")
-
-        drawn = tf.map_fn(
-            one_step,
-            first_step + tf.range(steps, dtype=tf.int64),
-            fn_output_signature=tf.TensorSpec([count], tf.int32),
-        )
-        return tf.ensure_shape(drawn, [steps, count])
-
-    def log_proposal(self, target: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
-        """Return logarithms of support (targets) and support to the power of alpha (extra negatives).
-
-        Args:
-            target: int32 ``[S, B]``.
-            negatives: int32 ``[S, N]``.
-
-        Returns:
-            float32 ``[S, B + N]``.
-        """
-        in_batch = tf.gather(self._log_support, target)
-        extra = self.sample_alpha * tf.gather(self._log_support, negatives)
-        return tf.concat([in_batch, extra], axis=1)
-
-
-class NextItemScorer(Scorer):
-    """Scores all items for the event after a session.
-
-    Items that training lacks are passed over in a history, as if they were not there.
-
-    Args:
-        model: a next-item model, one event a step.
-        features: from the task.
-    """
-
-    reads_history = True
-
-    def __init__(self, model: keras.Model, features: NextItemFeatures) -> None:
-        super().__init__()
-        self.model, self._encoder = model, encoder(model)
-        self._item_scores = model.get_layer("item_scores")
-        self._names = state_names(model)
-        self._widths = [model.input[name].shape[-1] for name in self._names]
-        trained = np.zeros(features.num_items + 1, np.int32)
-        trained[features.trained] = features.trained
-        sessions = Sessions.of(features.train)
-        histories = sessions.last_events(features.train.num_users, HISTORY_EVENTS)
-        self.trained = tf.Variable(trained, trainable=False, name="trained_items")
-        self.histories = tf.Variable(histories, trainable=False, name="histories")
-
-    def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
-        """Return the scores after the last 50 training events of each user, int32 ``[B]``."""
-        return self.score_history(tf.gather(self.histories, user_id))
-
-    def score_history(self, history: tf.Tensor) -> tf.Tensor:
-        """Return the scores after each history, int32 ``[B, L]``, from a hidden state of 0."""
-        states = tuple(tf.zeros([tf.shape(history)[0], width]) for width in self._widths)
-        _, states = tf.while_loop(
-            lambda event, _: event < tf.shape(history)[1],
-            lambda event, states: (event + 1, self.advance(history[:, event], states)),
-            (tf.constant(0), states),
-        )
-        return self._item_scores(states[-1])
-
-    def advance(self, item_id: tf.Tensor, states: State) -> State:
-        """Return the states after one more event, int32 ``[B]``; item 0 changes nothing."""
-        inputs = dict(zip(self._names, states, strict=True))
-        after = self._encoder({"item_id": tf.gather(self.trained, item_id), **inputs}, training=False)
-        return tuple(after[name] for name in self._names)
-
-
-def state_names(model: keras.Model) -> list[str]:
-    """Return the names of the states of a next-item model, from the first layer to the last."""
-    names = [name for name in model.input if name.startswith("state_")]
-    return sorted(names, key=lambda name: int(name.removeprefix("state_")))
-
-
-def encoder(model: keras.Model) -> keras.Model:
-    """Return the part of a next-item model without scores: an event and states to new states."""
-    return keras.Model(model.input, {name: model.output[name] for name in state_names(model)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
@@ -27,10 +27,13 @@ class ReconstructionSettings(RankingSettings):
             ``multinomial`` (``-sum x log softmax``), ``bce`` on logits, or ``mse``.
         negatives: with ``bce`` and ``mse``, items without an interaction that count, for each
             positive (in expectation, drawn anew at every step); null counts all of them.
+        find_kl_cap: for variational models: train once with beta growing to 1, and take the beta of
+            the best epoch as the cap of the real training (Liang et al., section 2.2.2).
     """
 
     loss: Literal["multinomial", "bce", "mse"] = "multinomial"
     negatives: Annotated[int, Field(ge=1)] | None = None
+    find_kl_cap: bool = False
 
 
 class ReconstructionTask(RankingTask):
@@ -48,6 +51,14 @@ class ReconstructionTask(RankingTask):
         """Return what makes rows; they hold training and fold-in interactions alone."""
         known = [split.train] if split.fold_in is None else [split.train, split.fold_in]
         return RowFeatures([tensor.name for tensor in model.inputs], known)
+
+    def pilot(self) -> dict[str, Any]:
+        """Return the cap 1 for the training that finds the cap."""
+        return {"kl_cap": 1.0} if self.settings.find_kl_cap else {}
+
+    def after_pilot(self, model: keras.Model) -> dict[str, Any]:
+        """Return the beta that the best epoch had reached."""
+        return {"kl_cap": float(model.get_layer("code").beta)}
 
     def num_examples(self, features: RowFeatures, train: Interactions) -> int:
         """Number of users of the training part."""

@@ -58,7 +58,7 @@ class ReviewRatingTask(RatingTask):
     """
 
     name = "review-rating"
-    Settings = ReviewRatingSettings
+    Settings = ReviewRatingSettings  # type: ignore[assignment]
     automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
     settings: Any
 

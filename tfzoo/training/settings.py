@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tfzoo.errors import UsageError, nearest
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+WITH_MOMENTUM = ("sgd", "rmsprop", "gru4rec-adagrad")
 
 
 class Settings(BaseModel):
@@ -83,8 +84,9 @@ class TrainingSettings(Settings):
     """How the weights are found.
 
     Attributes:
-        optimizer: name of a Keras optimizer.
+        optimizer: name of a Keras optimizer, or ``gru4rec-adagrad``, see `GRU4RecAdagrad`.
         learning_rate: step size at the start.
+        momentum: of ``sgd``, ``rmsprop`` and ``gru4rec-adagrad``.
         schedule: ``constant``, or ``cosine`` from the learning rate to 0 over all epochs.
         weight_decay: decoupled weight decay of the optimizer, 0 for none.
         batch_size: examples a step.
@@ -101,8 +103,9 @@ class TrainingSettings(Settings):
         checkpoint_seconds: least time between two checkpoints.
     """
 
-    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "nadam"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "nadam", "gru4rec-adagrad"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Fraction = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     batch_size: Count = 512
@@ -115,6 +118,12 @@ class TrainingSettings(Settings):
     steps_per_call: Count | None = None
     jit_compile: bool | None = None
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _check_momentum(self) -> TrainingSettings:
+        if self.momentum and self.optimizer not in WITH_MOMENTUM:
+            raise ValueError(f"only {', '.join(WITH_MOMENTUM)} take a momentum; optimizer is {self.optimizer!r}")
+        return self
 
 
 class Reported(Settings):

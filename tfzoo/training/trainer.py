@@ -16,6 +16,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
+from tfzoo.training.optimizers import GRU4RecAdagrad
 from tfzoo.training.settings import TrainingSettings
 
 Validate = Callable[[], dict[str, float]]
@@ -268,6 +269,8 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
     if settings.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
     config = {"learning_rate": rate}
+    if settings.momentum:
+        config["momentum"] = settings.momentum
     if settings.weight_decay:
         config["weight_decay"] = settings.weight_decay
     optimizer: keras.Optimizer = {
@@ -277,6 +280,7 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
         "adagrad": keras.optimizers.Adagrad,
         "rmsprop": keras.optimizers.RMSprop,
         "nadam": keras.optimizers.Nadam,
+        "gru4rec-adagrad": GRU4RecAdagrad,
     }[settings.optimizer](**config)
     return optimizer
 

@@ -134,6 +134,23 @@ def read_times(values: pd.Series, source: str) -> NDArray[np.int64]:
     return dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
 
 
+def read_texts(values: pd.Series, source: str) -> NDArray[np.object_]:
+    """Turn a column of texts into an object array ``[n]`` of str; missing ones become empty.
+
+    Raises:
+        DataError: a value is no text.
+    """
+    missing = values.isna().to_numpy()
+    texts = values.to_numpy(dtype=object, copy=True)
+    texts[missing] = ""
+    wrong = np.array([not isinstance(text, str) for text in texts], bool)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        kind = type(texts[row]).__name__
+        raise row_error(source, row, str(values.name), f"value {texts[row]!r} of type {kind}, expected text")
+    return texts
+
+
 def _numbers(values: pd.Series) -> NDArray:
     """Return the values as int64 or float64, NaN where they are no numbers."""
     numbers = pd.to_numeric(values, errors="coerce")

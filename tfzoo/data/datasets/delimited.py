@@ -39,11 +39,16 @@ def read_delimited(path: Path, ending: str, sep: str | None, columns: tuple[str,
         DataError: the file is empty, damaged, not UTF-8, or a row has more or fewer fields than
             the header.
     """
-    text = _read_text(path)
+    text = read_text(path)
     return _parse(path, text, _separator(path, text, ending, sep, columns))
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, unpacked if its name ends in ``.gz``, without line breaks at its end.
+
+    Raises:
+        DataError: the file is empty, damaged or not UTF-8; the message names the row.
+    """
     try:
         data = path.read_bytes()
         if path.suffix.lower() == ".gz":

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tfzoo.data.datasets.columns import read_ids, read_ratings, read_times
+from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read_times
 from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, read_delimited
+from tfzoo.data.datasets.json_lines import JSON, read_json_lines
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, UsageError, nearest
 
-DUPLICATES = ("error", "first", "last", "mean")
+DUPLICATES = ("error", "first", "last", "mean", "keep")
 PARQUET = (".parquet", ".pq")
 # Later than the year 5000 in seconds: milliseconds, most likely.
 _MILLISECONDS = 100_000_000_000
@@ -28,6 +29,7 @@ def from_dataframe(
     item_col: str = "item_id",
     rating_col: str | None = "rating",
     time_col: str | None = None,
+    text_col: str | None = None,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
     name: str = "data",
@@ -41,8 +43,10 @@ def from_dataframe(
         item_col: column of item ids, whole numbers or text.
         rating_col: column of ratings; None for data without.
         time_col: column of times, seconds since 1970 or ISO dates; None for data without.
-        duplicates: what to do with a second row of the same user and item: ``"error"``, keep the
-            ``"first"`` or the ``"last"`` row, or the ``"mean"`` rating at the latest time.
+        text_col: column of reviews, missing ones taken as empty; None for data without.
+        duplicates: what to do with a second row of the same user and item: ``"error"``, take the
+            ``"first"`` or the ``"last"`` row, take the ``"mean"`` rating at the latest time with
+            the first row's text, or ``"keep"`` all rows, as sessions of clicks need it.
         rating_scale: lowest and highest rating allowed; None for those that occur.
         name: short name, used in folder names.
         source: what messages call the data.
@@ -55,7 +59,8 @@ def from_dataframe(
         DataError: the data cannot be used; the message names row and column.
     """
     _check_options(duplicates, rating_scale, rating_col)
-    columns = [column for column in (user_col, item_col, rating_col, time_col) if column is not None]
+    named = (user_col, item_col, rating_col, time_col, text_col)
+    columns = [column for column in named if column is not None]
     _check_columns([str(column) for column in frame.columns], columns, rating_col, source)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     if frame.empty:
@@ -64,6 +69,7 @@ def from_dataframe(
     items, item_id = read_ids(frame[item_col], source)
     rating = None if rating_col is None else read_ratings(frame[rating_col], source, rating_scale)
     timestamp = None if time_col is None else read_times(frame[time_col], source)
+    text = None if text_col is None else read_texts(frame[text_col], source)
     for what, vocabulary, column in (("users", users, user_col), ("items", items, item_col)):
         if len(vocabulary) < 2:
             raise DataError(f"{source}, column '{column}': at least 2 {what} are needed, found 1.")
@@ -87,6 +93,7 @@ def from_dataframe(
         item_id=item_id[rows],
         rating=rating,
         timestamp=timestamp,
+        text=None if text is None else text[rows],
         rating_scale=rating_scale,
         name=_slug(name),
         notes=tuple(notes),
@@ -100,6 +107,7 @@ def from_file(
     item_col: str,
     rating_col: str | None = None,
     time_col: str | None = None,
+    text_col: str | None = None,
     sep: str | None = None,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
@@ -109,11 +117,13 @@ def from_file(
 
     Args:
         path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.dat`` (UTF-8, each also with ``.gz``),
-            ``.parquet`` or ``.pq``; any text file when ``sep`` is given.
+            ``.json`` or ``.jsonl`` (one object a line, each also with ``.gz``), ``.parquet`` or
+            ``.pq``; any text file when ``sep`` is given.
         user_col: as for `from_dataframe`.
         item_col: as for `from_dataframe`.
         rating_col: as for `from_dataframe`.
         time_col: as for `from_dataframe`.
+        text_col: as for `from_dataframe`.
         sep: separator of a text file; None to go by the ending, or by the header line for
             ``.txt`` and ``.dat``.
         duplicates: as for `from_dataframe`.
@@ -137,10 +147,12 @@ def from_file(
     _check_options(duplicates, rating_scale, rating_col)
     if ending in PARQUET and sep is None:
         frame = _read_parquet(path)
+    elif ending in JSON and sep is None:
+        frame = read_json_lines(path)
     elif sep is not None or ending in SEPARATORS or ending in SNIFFED:
         frame = read_delimited(path, ending, sep, (user_col, item_col))
     else:
-        known = ", ".join((*SEPARATORS, *SNIFFED, *PARQUET))
+        known = ", ".join((*SEPARATORS, *SNIFFED, *JSON, *PARQUET))
         raise DataError(f"{path}: unknown kind of file '{ending}'. Known: {known}; else give --sep.")
     return from_dataframe(
         frame,
@@ -148,6 +160,7 @@ def from_file(
         item_col=item_col,
         rating_col=rating_col,
         time_col=time_col,
+        text_col=text_col,
         duplicates=duplicates,
         rating_scale=rating_scale,
         name=path.name.split(".")[0] if name is None else name,
@@ -193,6 +206,8 @@ def _resolve_duplicates(
     where: str,
 ) -> tuple[NDArray, NDArray | None, NDArray | None]:
     """Return the rows to keep, and rating and time of each of them."""
+    if policy == "keep":
+        return np.arange(len(ids[0])), rating, timestamp
     pair, _ = pd.factorize(ids[0] * (ids[1].max() + 1) + ids[1])
     repeated = pd.Series(pair).duplicated(keep="last" if policy == "last" else "first").to_numpy()
     if policy == "error" and repeated.any():

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tfzoo.data import download
-from tfzoo.data.datasets.movielens_splits import SPLITS_100K, SPLITS_1M
+from tfzoo.data.datasets.movielens_splits import SPLITS_1M, SPLITS_100K
 from tfzoo.data.datasets.readers import read_ratings, read_table
 from tfzoo.data.datasets.registry import Dataset, register
 from tfzoo.data.interactions import Interactions

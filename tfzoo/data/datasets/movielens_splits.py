@@ -77,11 +77,12 @@ def _leave_one_out(folder: Path, interactions: Interactions, seed: int, validati
     test = rows_of_pairs(interactions, given[:, 0] + 1, _raw(interactions, by_appearance, given[:, 1]), path)
     if not np.array_equal(interactions.ratings[test], given[:, 2]):
         raise DataError(
-            f"{path}: the ratings differ from those of '{interactions.name}'. The files number items by their "
-            "first appearance in ratings.dat, so they need all interactions in the order of that file."
+            f"{path}: the ratings differ from those of '{interactions.name}'. The files number items by "
+            "their first appearance in ratings.dat, so they need all interactions in the order of that file."
         )
     path = folder / "ml-1m.test.negative"
-    stored = read_integers_of_pairs(path)
+    # Lines such as (user,item)<tab>number<tab>number.
+    stored = read_integers(path, "\t", replace={"(": "", ")": "", ",": "\t"}).to_numpy()
     if stored.shape[1] != 2 + NCF_NEGATIVES or not np.array_equal(stored[:, :2], given[:, :2]):
         raise DataError(f"{path} does not fit ml-1m.test.rating: expected the same pairs, and 99 items each.")
     own = stored[:, 2:] == stored[:, 1:2]
@@ -96,10 +97,10 @@ def _leave_one_out(folder: Path, interactions: Interactions, seed: int, validati
         np.setdiff1d(train, held_out),
         held_out,
         test,
-        f"given split leave-one-out (NCF paper): the published test item of each user among {NCF_NEGATIVES} "
-        f"stored negatives ({clashes} users have the test item among them; it is left out there, so that they "
-        f"are ranked among {NCF_NEGATIVES - 1}), the {how} training item of each user for validation among "
-        f"{NCF_NEGATIVES} drawn negatives, seed {seed}",
+        f"given split leave-one-out (NCF paper): one test item a user among {NCF_NEGATIVES} stored negatives "
+        f"({clashes} users have the test item among them; it is left out there, so they are ranked among "
+        f"{NCF_NEGATIVES - 1}), the {how} training item a user for validation among {NCF_NEGATIVES} drawn "
+        f"negatives, seed {seed}",
     )
     order = np.argsort(users)
     negatives = {
@@ -119,11 +120,6 @@ def _raw(interactions: Interactions, by_appearance: NDArray, numbers: NDArray) -
     return interactions.items.decode(by_appearance[numbers])
 
 
-def read_integers_of_pairs(path: Path) -> NDArray[np.int64]:
-    """Read lines such as ``(user,item)<tab>number<tab>number`` as rows of numbers."""
-    return read_integers(path, "[,\t]", drop="()").to_numpy()
-
-
 SPLITS_100K = {
     **{
         fold: GivenSplit(
@@ -136,7 +132,7 @@ SPLITS_100K = {
     RANDOM: GivenSplit(
         files=tuple(f"{RANDOM}/{part}.tsv" for part in ("train", "valid", "test")),
         make=_random,
-        origin="a run of RecBole with its default split (per user 80/10/10, seed 2020), pairs of user and item",
+        origin="a run of RecBole with its default split, per user 80/10/10, seed 2020",
     ),
 }
 SPLITS_1M = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -90,14 +90,16 @@ def _one_character(sep: str) -> str:
     return sep if len(sep) == 1 else "\x1f"
 
 
-def read_integers(path: Path, sep: str, *, header: int | None = None, drop: str = "") -> pd.DataFrame:
+def read_integers(
+    path: Path, sep: str, *, header: int | None = None, replace: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Read a file that holds whole numbers only.
 
     Args:
         path: the file.
         sep: separator, one character.
         header: number of the header line, None where there is none.
-        drop: characters of the file that are passed over, such as brackets.
+        replace: character -> what to read instead of it, such as nothing for brackets.
 
     Returns:
         The numbers, int64; numbers such as ``3.0`` are taken as 3.
@@ -106,7 +108,9 @@ def read_integers(path: Path, sep: str, *, header: int | None = None, drop: str 
         DataError: the file is empty, or a field is missing or no whole number.
     """
     try:
-        text = path.read_text(encoding="utf-8").translate({ord(character): None for character in drop})
+        text = path.read_text(encoding="utf-8").translate(
+            {ord(old): new for old, new in (replace or {}).items()}
+        )
         frame = pd.read_csv(io.StringIO(text), sep=sep, header=header, index_col=False)
         numbers = frame.to_numpy(np.float64)
         if len(frame) == 0 or not (np.floor(numbers) == numbers).all():

@@ -55,8 +55,8 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
     clicks = Interactions(
         Vocabulary(sessions),
         Vocabulary(items),
-        session + 1,
-        item + 1,
+        (session + 1).astype(np.int32),
+        (item + 1).astype(np.int32),
         timestamp=moment[order] // 1000,
         name=name,
         notes=(f"read from {path}",),
@@ -108,9 +108,10 @@ def sessions_split(
     earlier, test_rows = _latest(interactions, everything, test_seconds, last_share)
     held_out_share = validation if validation is not None else last_share
     train, held_out = _latest(interactions, earlier, test_seconds, held_out_share)
+    which = [_which(share, test_seconds) for share in (last_share, held_out_share)]
     protocol = (
-        f"sessions, test {_which(last_share, test_seconds)}, validation {_which(held_out_share, test_seconds)} "
-        "of the others, items unseen before and single events dropped"
+        f"sessions, test {which[0]}, validation {which[1]} of the others, items unseen before and single "
+        "events dropped"
     )
     if interactions.timestamp is None:
         protocol += ", row order for time"
@@ -125,16 +126,17 @@ def _latest(
     interactions: Interactions, rows: NDArray, seconds: int, share: float | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide rows into those of earlier sessions and those of the latest, unseen items dropped."""
+    if len(rows) == 0:
+        return rows, rows
     user = interactions.user_id[rows]
-    # Without times the place of its first row tells when a session took place.
-    moment = rows[::-1] if interactions.timestamp is None else interactions.timestamp[rows]
     end = np.full(interactions.num_users + 1, np.iinfo(np.int64).min)
     if interactions.timestamp is None:
-        end[user[::-1]] = moment
+        # The place of its first row tells when a session took place.
+        end[user[::-1]] = rows[::-1]
     else:
-        np.maximum.at(end, user, moment)
+        np.maximum.at(end, user, interactions.timestamp[rows])
     if share is None:
-        late = end >= moment.max() - seconds
+        late = end >= end.max() - seconds
     else:
         sessions = np.unique(user)
         sessions = sessions[np.argsort(end[sessions], kind="stable")]

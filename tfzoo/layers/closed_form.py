@@ -1,0 +1,119 @@
+"""Scores of all items from weights that are computed, not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from tfzoo.errors import UsageError
+
+MAX_ITEMS = 40_000
+ITEMS_PER_BLOCK = 512
+
+
+@keras.saving.register_keras_serializable("tfzoo")
+class ItemWeights(keras.layers.Layer):
+    """Multiplies rows by a square item-item matrix that gradient descent does not change.
+
+    Args:
+        settings: what `solve` needs to compute the matrix; kept in the model's configuration.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Call arguments:
+        rows: ``[B, n]``.
+
+    Returns:
+        Scores ``[B, n]``: ``rows @ B``, where ``B[i, j]`` is what item i in the row adds to the
+        score of item j.
+
+    Raises:
+        UsageError: more than `MAX_ITEMS` items; the matrix would not fit into memory.
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = dict(settings or {})
+
+    def build(self, input_shape: Any) -> None:
+        """Create the matrix for rows ``[B, n]``, all zero."""
+        size = input_shape[-1]
+        if size - 1 > MAX_ITEMS:
+            raise UsageError(
+                f"A dense item-item matrix of {size - 1:,} items takes {4 * size**2 / 2**30:.0f} GiB, and "
+                f"computing it up to {20 * size**2 / 2**30:.0f} GiB. At most {MAX_ITEMS:,} items are "
+                "allowed: filter rare items first."
+            )
+        self.kernel = self.add_weight(
+            shape=(size, size), initializer="zeros", trainable=False, name="kernel"
+        )
+
+    def call(self, rows: Any) -> Any:
+        """Score."""
+        return ops.matmul(rows, self.kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "settings": self.settings}
+
+
+@keras.saving.register_keras_serializable("tfzoo")
+class ItemOffset(keras.layers.Layer):
+    """Adds a number of each item that gradient descent does not change, at first 0.
+
+    Call arguments:
+        scores: ``[B, n]``.
+
+    Returns:
+        Scores ``[B, n]``.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the vector for scores ``[B, n]``."""
+        self.offset = self.add_weight(
+            shape=(input_shape[-1],), initializer="zeros", trainable=False, name="offset"
+        )
+
+    def call(self, scores: Any) -> Any:
+        """Add."""
+        return scores + self.offset
+
+
+def known_columns(matrix: Any, size: int) -> Any:
+    """Return the columns of the known items in float64, in which counts and sums are exact.
+
+    Args:
+        matrix: `scipy.sparse.csr_matrix` ``[num_users + 1, num_items + 1]``.
+        size: ``num_items + 1`` of the model.
+
+    Returns:
+        A `scipy.sparse.csr_matrix` float64 ``[num_users + 1, num_items]``; column j is item j + 1.
+
+    Raises:
+        UsageError: the matrix is of other items than the model.
+    """
+    if matrix.shape[1] != size:
+        raise UsageError(
+            f"The model has {size - 1} items, the interactions {matrix.shape[1] - 1}. "
+            "Build the model for the data that it is computed from."
+        )
+    return matrix.tocsr()[:, 1:].astype(np.float64)
+
+
+def column_products(matrix: Any) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield ``M^T M`` in blocks of rows, so that one block alone has to fit into memory.
+
+    Args:
+        matrix: `scipy.sparse.csr_matrix` float64 ``[m, n]``.
+
+    Yields:
+        A slice of the rows and these rows, ``[b, n]``.
+    """
+    transposed = matrix.T.tocsr()
+    for first in range(0, matrix.shape[1], ITEMS_PER_BLOCK):
+        rows = slice(first, min(first + ITEMS_PER_BLOCK, matrix.shape[1]))
+        yield rows, (transposed[rows] @ matrix).toarray()
