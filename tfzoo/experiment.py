@@ -108,7 +108,7 @@ class Experiment:
 
 
 def interaction_matrix(interactions: Interactions) -> sparse.csr_matrix:
-    """Return the distinct interactions as float32 ``[num_users + 1, num_items + 1]``, 1 where there is one."""
+    """Return 1 for every distinct interaction, float32 ``[num_users + 1, num_items + 1]``."""
     user, item = interaction_arrays(interactions)
     shape = (interactions.num_users + 1, interactions.num_items + 1)
     return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)

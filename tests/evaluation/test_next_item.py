@@ -29,8 +29,8 @@ def random_sessions(seed, count, high):
 
 
 TRAIN = [np.arange(1, TRAINED + 1), *random_sessions(0, 10, TRAINED)]
-VALIDATION = random_sessions(1, 15, TRAINED)
-TEST = random_sessions(2, 40, NUM_ITEMS)
+VALIDATION = random_sessions(1, 6, TRAINED)
+TEST = random_sessions(2, 16, NUM_ITEMS)
 SPLIT = Split(
     interactions(TRAIN),
     interactions(VALIDATION, 50),
@@ -73,7 +73,6 @@ def test_ranks_are_those_of_a_loop_over_prefixes(slots, monkeypatch):
     monkeypatch.setattr(module, "SLOTS", slots)
     evaluator, model = evaluator_of(units=(6, 4))
     assert sorted(evaluator.ranks("test")) == sorted(slow_ranks(model, TEST))
-    assert sorted(evaluator.ranks("validation")) == sorted(slow_ranks(model, VALIDATION))
 
 
 def test_metrics_by_hand():
@@ -115,7 +114,7 @@ def test_ties_count_against_the_model():
 
 def test_sessions_do_not_influence_each_other(monkeypatch):
     # One slot: a state that is not reset would leak from each session into the next.
-    together, model = evaluator_of()
+    together, _ = evaluator_of()
     monkeypatch.setattr(module, "SLOTS", 1)
     one_by_one, _ = evaluator_of()
     reordered = Split(SPLIT.train, SPLIT.validation, interactions(TEST[::-1], 100), "by hand")

@@ -2,6 +2,10 @@
 
 import itertools
 import math
+import os
+
+# Compiling ranx takes a minute or two; interpreting it on a small case takes no time.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import numpy as np
 import pytest

@@ -250,16 +250,14 @@ def test_every_gate_starts_as_a_matrix_of_its_own(kind):
     model = create_model("gru4rec", 1, 3000, units=(50,), embedding=kind)
     layer = model.get_layer("gru_0")
     square = np.sqrt(6 / 100)
-    bounds = {layer.gate_kernel: square, layer.candidate_kernel: square}
     table = np.sqrt(6 / (3001 + 50))
-    bounds[model.get_layer("item_scores").table] = table
-    if kind == "none":
-        bounds[model.get_layer("item_embedding").embeddings] = table
-    else:
-        bounds[layer.kernel] = square
-    if kind == "separate":
-        bounds[model.get_layer("item_embedding").embeddings] = table
-    for weight, bound in bounds.items():
+    bounds = [(layer.gate_kernel, square), (layer.candidate_kernel, square)]
+    bounds.append((model.get_layer("item_scores").table, table))
+    if kind != "none":
+        bounds.append((layer.kernel, square))
+    if kind != "shared":
+        bounds.append((model.get_layer("item_embedding").embeddings, table))
+    for weight, bound in bounds:
         largest = np.abs(weight.numpy()).max()
         assert 0.99 * bound < largest <= bound, weight.path
         np.testing.assert_allclose(weight.numpy().std(), bound / np.sqrt(3), rtol=0.05)

@@ -56,18 +56,18 @@ def blocks(task, features, train, count, **options):
 def test_batches_are_the_layout_with_padding_at_the_end_of_an_epoch():
     task, features, train = prepare()
     layout = SessionLayout.of(Sessions.of(train), 2)
-    assert task.steps_per_epoch(features, train, 2) == layout.steps == 6
+    assert task.steps_per_epoch(features, train, 2) == layout.steps == 7
     assert task.num_examples(features, train) == layout.events == 11
     elements = blocks(task, features, train, 2, steps_per_block=4)
     current, reset = (np.concatenate([e[0][key] for e in elements]) for key in ("item_id", "reset"))
     target, weight = (
         np.concatenate(part) for part in zip(*((e[1]["item_id"], e[2]) for e in elements), strict=True)
     )
-    np.testing.assert_array_equal(current[:6], layout.current)
-    np.testing.assert_array_equal(reset[:6], layout.reset)
-    np.testing.assert_array_equal(target[:6], layout.target)
-    np.testing.assert_array_equal(weight[:6], layout.active)
-    assert not weight[6:].any()
+    np.testing.assert_array_equal(current[:7], layout.current)
+    np.testing.assert_array_equal(reset[:7], layout.reset)
+    np.testing.assert_array_equal(target[:7], layout.target)
+    np.testing.assert_array_equal(weight[:7], layout.active)
+    assert not weight[7:].any()
     inputs, _, _ = elements[0]
     assert {key: (value.dtype, value.shape) for key, value in inputs.items()} == {
         "item_id": (np.int32, (4, 2)),
@@ -78,7 +78,7 @@ def test_batches_are_the_layout_with_padding_at_the_end_of_an_epoch():
 
 def test_epochs_have_the_same_sessions_in_the_same_order():
     task, features, train = prepare()
-    first, second = blocks(task, features, train, 2, steps_per_block=6)
+    first, second = blocks(task, features, train, 2, steps_per_block=7)
     for key in ("item_id", "reset"):
         np.testing.assert_array_equal(first[0][key], second[0][key])
     np.testing.assert_array_equal(first[1]["item_id"], second[1]["item_id"])
@@ -91,12 +91,12 @@ def test_negatives_depend_on_seed_epoch_and_step_alone():
     def draw(count, **options):
         return np.concatenate([e[0]["negatives"] for e in blocks(task, features, train, count, **options)])
 
-    epochs = draw(12).reshape(2, 6, 50)
-    np.testing.assert_array_equal(draw(2, steps_per_block=6).reshape(2, 6, 50), epochs)
+    epochs = draw(14).reshape(2, 7, 50)
+    np.testing.assert_array_equal(draw(2, steps_per_block=7).reshape(2, 7, 50), epochs)
     np.testing.assert_array_equal(draw(1, steps_per_block=4), epochs[0, :4])
-    np.testing.assert_array_equal(draw(1, first_epoch=1, steps_per_block=6), epochs[1])
-    assert not np.array_equal(draw(6, seed=1), epochs[0])
-    assert len(np.unique(epochs.reshape(12, 50), axis=0)) == 12
+    np.testing.assert_array_equal(draw(1, first_epoch=1, steps_per_block=7), epochs[1])
+    assert not np.array_equal(draw(7, seed=1), epochs[0])
+    assert len(np.unique(epochs.reshape(14, 50), axis=0)) == 14
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
@@ -114,7 +114,7 @@ def test_without_extra_samples_only_steps_with_two_slots_remain():
     task, features, train = prepare(n_sample=0)
     layout = SessionLayout.of(Sessions.of(train), 2)
     alone = (layout.active.sum(axis=1) < 2).sum()
-    assert alone == 1
+    assert alone == 3
     assert task.steps_per_epoch(features, train, 2) == layout.steps - alone
     (element,) = blocks(task, features, train, 1)
     assert set(element[0]) == {"item_id", "reset"}
@@ -134,7 +134,7 @@ def test_data_without_a_next_event_is_refused():
 
 def test_the_proposal_is_support_in_the_batch_and_its_power_beyond():
     task, features, train = prepare(logq=1.0, sample_alpha=0.5)
-    (element,) = blocks(task, features, train, 1, steps_per_block=6)
+    (element,) = blocks(task, features, train, 1, steps_per_block=7)
     inputs, labels, weight = element
     support = train.item_counts()
     used = weight > 0
@@ -230,7 +230,7 @@ def test_bpreg_reaches_the_loss():
 def test_only_slots_whose_session_ended_start_from_zero():
     model = build(units=(4, 3))
     task, features, train = prepare(model)
-    (element,) = blocks(task, features, train, 1, steps_per_block=6)
+    (element,) = blocks(task, features, train, 1, steps_per_block=7)
     _, states = run_steps(task, model, element, task.initial_state(model, 2))
     step = encoder(model)
     for number, (current, reset) in enumerate(zip(element[0]["item_id"], element[0]["reset"], strict=True)):
@@ -292,8 +292,8 @@ def test_training_learns_which_item_follows_which():
 
     @tf.function(jit_compile=True)
     def block(inputs, labels, weight, state):
-        losses = []
-        for step in range(25):
+        total = 0.0
+        for step in tf.range(25):
             with tf.GradientTape() as tape:
                 loss, state = task.compute_loss(
                     model,
@@ -303,14 +303,14 @@ def test_training_learns_which_item_follows_which():
                     state,
                 )
             optimizer.apply(tape.gradient(loss, weights), weights)
-            losses.append(loss)
-        return tf.stack(losses), state
+            total += loss
+        return total / 25, state
 
     first = last = None
     for inputs, labels, weight in dataset.take(8):
-        losses, _ = block(inputs, labels, weight, task.initial_state(model, 4))
-        first, last = losses.numpy() if first is None else first, losses.numpy()
-    assert last.mean() < 0.4 * first[:5].mean()
+        mean, _ = block(inputs, labels, weight, task.initial_state(model, 4))
+        first, last = float(mean) if first is None else first, float(mean)
+    assert last < 0.5 * first
     scores = task.scorer(model, features).score_history(tf.constant([[2, 3, 4], [9, 10, 0]]))
     assert tf.argmax(scores, axis=1).numpy().tolist() == [5, 1]
 
@@ -422,7 +422,7 @@ def test_settings_have_the_defaults_of_the_authors_code():
     ("settings", "message"),
     [
         ({"loss": "bpr-max", "logq": 1.0}, "logq corrects cross-entropy only"),
-        ({"cutoffs": (10,)}, "monitor must be one of recall@10, hr@10, mrr@10; it is 'mrr@20'"),
+        ({"cutoffs": (10,)}, "monitor must be one of recall@10, hr@10, mrr@10"),
         ({"loss": "hinge"}, "cross-entropy"),
         ({"n_sample": -1}, "greater than or equal to 0"),
     ],

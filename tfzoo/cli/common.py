@@ -15,6 +15,7 @@ from tfzoo.data.datasets.files import from_file
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.tasks import Task
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe
 
@@ -38,19 +39,26 @@ def configure_device(options: argparse.Namespace) -> None:
     keras.config.set_dtype_policy(options.precision)
 
 
-def data_source(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the record must know to read the same data again."""
+def data_source(options: argparse.Namespace, task: type[Task]) -> dict[str, Any]:
+    """Return what the record must know to read the same data again.
+
+    Args:
+        options: of the command line.
+        task: the model's; ratings may be missing where it learns from implicit feedback, and a
+            session may hold an item twice.
+    """
     if options.data is None:
         return {"dataset": options.dataset}
     return {
         "file": str(options.data.resolve()),
         "user_col": options.user_col,
         "item_col": options.item_col,
-        "rating_col": options.rating_col or None,
+        "rating_col": "rating" if options.rating_col is None else options.rating_col or None,
+        "rating_required": options.rating_col is not None or task.evaluation == "rating",
         "time_col": options.time_col,
         "text_col": options.text_col,
         "sep": options.sep,
-        "duplicates": options.duplicates,
+        "duplicates": options.duplicates or ("keep" if task.evaluation == "next-item" else "error"),
         "rating_scale": options.rating_scale,
     }
 

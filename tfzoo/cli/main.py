@@ -169,8 +169,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--item-col", default="item_id", help="column of --data with the item ids")
     parser.add_argument(
         "--rating-col",
-        default="rating",
-        help="column of --data with the ratings; '' for implicit feedback without (default: rating)",
+        help="column of --data with the ratings (default: rating; models of implicit feedback do without)",
     )
     parser.add_argument("--time-col", help="column of --data with the time of the interaction")
     parser.add_argument("--sep", help="column separator of --data, if not as its suffix says")
@@ -182,9 +181,8 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--duplicates",
-        default="error",
         choices=["error", "first", "last", "mean", "keep"],
-        help="what to do with several ratings of one user for one item (default: error)",
+        help="what to do with several rows of one user for one item (default: error; keep for sessions)",
     )
     parser.add_argument(
         "--rating-scale",

@@ -12,10 +12,11 @@ from tfzoo.cli.display import print_summary
 from tfzoo.cli.export import export_run
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.models import model_info
 from tfzoo.reporting.results import summarise
 from tfzoo.runs import run as run_experiment
 from tfzoo.runs import run_folder
-from tfzoo.tasks import Task
+from tfzoo.tasks import Task, get_task
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         check_writable(options.export_dir, "--export-dir")
     configure_device(options)
 
-    source = data_source(options)
+    source = data_source(options, get_task(model_info(options.model).task))
     interactions = load_data(source)
     say(interactions.describe())
     for note in interactions.notes:

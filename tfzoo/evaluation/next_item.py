@@ -72,6 +72,10 @@ class NextItemEvaluator:
             metrics[f"mrr@{cutoff}"] = float(np.mean(np.where(hits, 1.0 / ranks, 0.0)))
         return metrics
 
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the validation part."""
+        return self.evaluate("validation")
+
     def ranks(self, part: str) -> NDArray[np.int64]:
         """Return the rank of every case of a part, from 1, int64 ``[n]``, in no particular order."""
         if part not in self._layouts:

@@ -117,8 +117,10 @@ class _Sampled:
     """Ranks each user's relevant items among his negatives."""
 
     def __init__(self, scorer: Scorer, cases: Interactions, negatives: Negatives) -> None:
-        self._users, first = np.unique(cases.user_id, return_index=True)
-        at = np.searchsorted(negatives.user_id, self._users).clip(max=len(negatives.user_id) - 1)
+        self._users = np.unique(cases.user_id)
+        order = np.argsort(negatives.user_id)
+        at = np.searchsorted(negatives.user_id, self._users, sorter=order).clip(max=len(order) - 1)
+        at = order[at]
         missing = negatives.user_id[at] != self._users
         if missing.any():
             user = cases.users.decode(self._users[missing][:1])[0]

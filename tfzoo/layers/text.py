@@ -182,7 +182,8 @@ def text_tower(
 
     Args:
         side: ``"user"`` or ``"item"``; the model is named ``<side>_tower``.
-        words: the table of words; two towers may share one.
+        words: the table of words. Two towers need a table each: Keras cannot load a layer that is
+            part of two sub-models.
         document_length: number of words of a document, ``T``.
         filters: number of filters.
         kernel_size: words a window.

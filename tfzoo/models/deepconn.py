@@ -32,7 +32,6 @@ def DeepCoNN(
     dropout: float = 0.5,
     tower_dropout: float = 0.0,
     latent_activation: str | None = "relu",
-    share_words: bool = True,
     train_words: bool = True,
     initial_range: float = 0.05,
     mean_rating: float = 0.0,
@@ -56,7 +55,6 @@ def DeepCoNN(
         dropout: dropout rate on the terms of its pairwise part.
         tower_dropout: dropout rate on the largest values of the filters.
         latent_activation: activation of the user's and item's vector; null for none.
-        share_words: user and item network share one table of word vectors.
         train_words: the word vectors are trained too; ``False`` keeps them as they were loaded.
         initial_range: word vectors start uniform between minus this and this.
         mean_rating: the mean training rating, a constant that is added.
@@ -72,7 +70,8 @@ def DeepCoNN(
         machine are those of the TensorFlow port by the author of NARRE. A window stands over
         each word of a document, also over the first and the last one, where the port only has
         windows that lie inside; padding takes no part in the maximum, so a document's
-        vector does not depend on how much padding follows. The mean rating is added.
+        vector does not depend on how much padding follows. The mean rating is added. Each side
+        has a table of word vectors of its own, as in the port.
 
     Raises:
         ValueError: a size is below 1, or the vocabulary has no word.
@@ -87,15 +86,13 @@ def DeepCoNN(
             f"Received: vocabulary_size={vocabulary_size}"
         )
 
-    def table(name: str) -> WordTable:
-        start = keras.initializers.RandomUniform(-initial_range, initial_range)
-        return WordTable(vocabulary_size, embedding_dim, start, trainable=train_words, name=name)
-
-    shared = table("words") if share_words else None
+    start = keras.initializers.RandomUniform(-initial_range, initial_range)
     user_tower, item_tower = (
         text_tower(
             side,
-            shared or table(f"{side}_words"),
+            WordTable(
+                vocabulary_size, embedding_dim, start.clone(), trainable=train_words, name=f"{side}_words"
+            ),
             document_length,
             filters=filters,
             kernel_size=kernel_size,

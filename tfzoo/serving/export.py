@@ -26,8 +26,8 @@ POLICY = {
     "(training interactions) and returns that count as the score",
     "unknown_item": "serving_default scores the average item; unknown ids among exclude_ids are ignored",
     "blank": "rows past their own k, or past the last eligible item, hold the blank id and the blank score",
-    "history": "recommend_from_history leaves out the items of the history, ignores unknown ids, and ranks by "
-    "popularity where no id is known",
+    "history": "recommend_from_history leaves out the items of the history, ignores unknown ids, and ranks "
+    "by popularity where no id is known",
     "k": "k is capped at the number of items; k below 1 gives a blank row",
     "ties": "the item that comes first in the vocabulary wins",
 }

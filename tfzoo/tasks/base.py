@@ -64,8 +64,13 @@ class Scorer(tf.Module):
         raise TypeError(f"{type(self).__name__} does not score whole catalogues.")
 
     def score_history(self, history: tf.Tensor) -> tf.Tensor:
-        """Return the score of every item for histories: int32 ``[B, L]``, right-padded with 0, oldest
-        first, to float32 ``[B, num_items + 1]``.
+        """Return the score of every item for histories.
+
+        Args:
+            history: int32 ``[B, L]``, oldest first, right-padded with 0.
+
+        Returns:
+            float32 ``[B, num_items + 1]``.
         """
         raise TypeError(f"{type(self).__name__} does not score histories.")
 
@@ -110,7 +115,7 @@ class Task(ABC):
     def describe(self) -> str:
         """Return one line that says how the metrics are defined."""
 
-    def check(self, interactions: Interactions) -> None:
+    def check(self, interactions: Interactions) -> None:  # noqa: B027
         """Raise `DataError` where the data lacks what the task needs."""
 
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
@@ -127,7 +132,7 @@ class Task(ABC):
             interactions: the whole data set.
         """
 
-    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
+    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:  # noqa: B027
         """Set initial weights that depend on the data, before training starts."""
 
     def pilot(self) -> dict[str, Any]:
@@ -188,7 +193,7 @@ class Task(ABC):
         outputs = model(inputs, training=True)
         return model.compute_loss(inputs, labels, outputs, weight, training=True), state
 
-    def finish(self, model: keras.Model, train: Interactions) -> None:
+    def finish(self, model: keras.Model, train: Interactions) -> None:  # noqa: B027
         """Change the trained weights where the task asks for it, before the model is saved."""
 
     @abstractmethod

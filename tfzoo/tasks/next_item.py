@@ -19,8 +19,6 @@ from tfzoo.tasks.base import State, Task, Tensors
 from tfzoo.tasks.next_item_scorer import NextItemFeatures, NextItemScorer, encoder, state_names
 from tfzoo.tasks.ranking import Cutoff, RankingSettings
 
-METRICS = ("recall", "hr", "mrr")
-
 
 class NextItemSettings(RankingSettings):
     """Settings of the next-item task.
@@ -46,13 +44,15 @@ class NextItemSettings(RankingSettings):
     bpreg: Annotated[float, Field(ge=0)] = 1.0
 
     @model_validator(mode="after")
-    def _check(self) -> NextItemSettings:
+    def _check_logq(self) -> NextItemSettings:
         if self.logq and self.loss != "cross-entropy":
             raise ValueError(f"logq corrects cross-entropy only; the loss is {self.loss!r}")
-        names = [f"{metric}@{cutoff}" for metric in METRICS for cutoff in self.cutoffs]
-        if self.monitor not in names:
-            raise ValueError(f"monitor must be one of {', '.join(names)}; it is {self.monitor!r}")
         return self
+
+    @classmethod
+    def measured(cls) -> tuple[str, ...]:
+        """Names of the metrics, without cutoff."""
+        return ("recall", "hr", "mrr")
 
 
 class NextItemTask(Task):

@@ -122,7 +122,8 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _check_momentum(self) -> TrainingSettings:
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
-            raise ValueError(f"only {', '.join(WITH_MOMENTUM)} take a momentum; optimizer is {self.optimizer!r}")
+            known = ", ".join(WITH_MOMENTUM)
+            raise ValueError(f"only {known} take a momentum; optimizer is {self.optimizer!r}")
         return self
 
 

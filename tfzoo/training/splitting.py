@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def with_validation(split: Split) -> Split:
     if split.fold_in is not None:
         raise UsageError("training.refit does not go with held-out users; set training.refit=false.")
     train, validation = split.train, split.validation
-    columns = {
+    columns: dict[str, Any] = {
         column: np.concatenate([getattr(train, column), getattr(validation, column)])
         for column in ("user_id", "item_id", "rating", "timestamp", "text")
         if getattr(train, column) is not None

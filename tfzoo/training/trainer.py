@@ -138,9 +138,9 @@ class Trainer:
     def _finished(self, state: TrainingState, last_epoch: int) -> bool:
         patience = self.settings.patience
         # Without validation there is no best epoch to wait for.
-        watched = patience is not None and state.best_epoch > 0
-        stalled = watched and state.epoch - state.best_epoch >= patience
-        return state.epoch >= last_epoch or stalled
+        if patience is None or state.best_epoch == 0:
+            return state.epoch >= last_epoch
+        return state.epoch >= last_epoch or state.epoch - state.best_epoch >= patience
 
     def _compile_block(self, dataset: tf.data.Dataset) -> Callable[..., Any]:
         self._initial_state = self.task.initial_state(self.model, self.settings.batch_size)

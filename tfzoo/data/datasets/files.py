@@ -28,6 +28,7 @@ def from_dataframe(
     user_col: str = "user_id",
     item_col: str = "item_id",
     rating_col: str | None = "rating",
+    rating_required: bool = True,
     time_col: str | None = None,
     text_col: str | None = None,
     duplicates: str = "error",
@@ -42,6 +43,7 @@ def from_dataframe(
         user_col: column of user ids, whole numbers or text.
         item_col: column of item ids, whole numbers or text.
         rating_col: column of ratings; None for data without.
+        rating_required: False to do without ratings where there is no such column.
         time_col: column of times, seconds since 1970 or ISO dates; None for data without.
         text_col: column of reviews, missing ones taken as empty; None for data without.
         duplicates: what to do with a second row of the same user and item: ``"error"``, take the
@@ -58,6 +60,8 @@ def from_dataframe(
         UsageError: an option has no meaning.
         DataError: the data cannot be used; the message names row and column.
     """
+    if not rating_required and rating_col not in [str(column) for column in frame.columns]:
+        rating_col = None
     _check_options(duplicates, rating_scale, rating_col)
     named = (user_col, item_col, rating_col, time_col, text_col)
     columns = [column for column in named if column is not None]
@@ -106,6 +110,7 @@ def from_file(
     user_col: str,
     item_col: str,
     rating_col: str | None = None,
+    rating_required: bool = True,
     time_col: str | None = None,
     text_col: str | None = None,
     sep: str | None = None,
@@ -122,6 +127,7 @@ def from_file(
         user_col: as for `from_dataframe`.
         item_col: as for `from_dataframe`.
         rating_col: as for `from_dataframe`.
+        rating_required: as for `from_dataframe`.
         time_col: as for `from_dataframe`.
         text_col: as for `from_dataframe`.
         sep: separator of a text file; None to go by the ending, or by the header line for
@@ -159,6 +165,7 @@ def from_file(
         user_col=user_col,
         item_col=item_col,
         rating_col=rating_col,
+        rating_required=rating_required,
         time_col=time_col,
         text_col=text_col,
         duplicates=duplicates,
