@@ -90,13 +90,18 @@ class Experiment:
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(self.seed)
         train = self.split.train
-        options = {**resolve_builder(self.recipe, self.task.builder_arguments(train)), **changes}
-        model = create_model(self.recipe.model, train.num_users, train.num_items, **options)
+        model = create_model(
+            self.recipe.model, train.num_users, train.num_items, **{**self.builder_options(), **changes}
+        )
         solve = model_info(self.recipe.model).solve
         if solve is not None:
             solve(model, interaction_matrix(train))
         self.task.prepare(model, self.split, self.interactions)
         return model
+
+    def builder_options(self) -> dict[str, Any]:
+        """Return the recipe's builder arguments, what is automatic worked out."""
+        return resolve_builder(self.recipe, self.task.builder_arguments(self.split.train))
 
     def features(self, model: keras.Model) -> Any:
         """Return what turns ids into the inputs of ``model``."""

@@ -15,6 +15,7 @@ from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import Experiment
 from tfzoo.training.checkpoint import TrainingState, save_model
+from tfzoo.training.pretraining import pretrain
 from tfzoo.training.record import FILE_NAME, RunRecord, environment
 from tfzoo.training.settings import Recipe
 from tfzoo.training.trainer import Trainer
@@ -131,6 +132,18 @@ def _train(
     if not model.trainable_variables:
         return model, TrainingState()
     features, training = experiment.features(model), experiment.recipe.training
+    pretraining = experiment.recipe.pretraining
+    if pretraining is not None and not (options.resume and (options.folder / checkpoint).exists()):
+        pretrain(
+            model,
+            experiment.recipe.model,
+            experiment.builder_options(),
+            experiment.task,
+            features,
+            experiment.split.train,
+            pretraining,
+            seed=experiment.seed,
+        )
     evaluator = build_evaluator(experiment.task, model, features, experiment.split)
     trainer = Trainer(
         model, experiment.task, features, experiment.split.train, training, seed=experiment.seed

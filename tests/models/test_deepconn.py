@@ -200,7 +200,7 @@ def test_initial_weights_depend_on_the_seed_alone():
     "option", ["document_length", "embedding_dim", "latent_dim", "filters", "fm_factors"]
 )
 def test_sizes_below_one_are_refused(option):
-    with pytest.raises(UsageError, match=f"{option}=0"):
+    with pytest.raises(UsageError, match=f"{option.removeprefix('fm_')}=0"):
         create_model("deepconn", 1, 1, **{**SMALL, option: 0})
 
 

@@ -48,10 +48,6 @@ def split_of(train=TRAIN, validation=VALIDATION, test=TEST):
     return Split(*(interactions(rows) for rows in (train, validation, test)), "by hand")
 
 
-def everything(split):
-    return interactions([(1, 1, 1, "unused")]) if split is None else split.train
-
-
 def prepare(split=None, seed=0, builder=None, **settings):
     """Return task, model with random weights, features, and the words by id."""
     split = split or split_of()
@@ -246,8 +242,8 @@ def test_an_exported_graph_carries_the_documents(tmp_path):
     archive.add_endpoint("rate", tf.function(scorer.score_pairs, input_signature=[ids, ids]))
     archive.write_out(str(tmp_path / "model"), verbose=False)
     users, items = tf.constant([1, 2, 4, 0]), tf.constant([2, 1, 3, 0])
-    found = tf.saved_model.load(str(tmp_path / "model")).rate(users, items)
-    np.testing.assert_allclose(found, scorer.score_pairs(users, items), rtol=1e-6)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.rate(users, items), scorer.score_pairs(users, items), rtol=1e-6)
     shapes = {tuple(variable.shape) for variable in scorer.variables}
     assert (len(features.documents["user"].tokens),) in shapes
 

@@ -41,7 +41,7 @@ class FactorizationMachine(keras.layers.Layer):
             raise ValueError(f"`factors` must be at least 1. Received: factors={factors}")
         self.factors = factors
         self.initializer = keras.initializers.get(initializer)
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""

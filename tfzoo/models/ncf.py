@@ -16,7 +16,7 @@ from tfzoo.layers import (
     mlp_pair_head,
     neumf_head,
 )
-from tfzoo.models.registry import Paper, register_model
+from tfzoo.models.registry import Paper, Pretraining, register_model
 
 SIDES = ("user", "item")
 PAPER = Paper(
@@ -149,7 +149,63 @@ def MLP(
     return implicit_model(*towers, head, name="mlp", probability=True)
 
 
-@register_model("neumf", task="implicit", paper=PAPER)
+def merge_pretrained(
+    neumf: keras.Model, gmf: keras.Model, mlp: keras.Model, alpha: float = 0.5
+) -> keras.Model:
+    """Start NeuMF from a trained GMF and a trained MLP (section 3.4.1, Eq. 13).
+
+    Embeddings and hidden layers are copied; the output kernel becomes
+    ``[alpha h_GMF; (1 - alpha) h_MLP]``, and biases are mixed likewise. NeuMF's logit is then
+    ``alpha`` times GMF's plus ``1 - alpha`` times MLP's. The paper trains on with plain SGD.
+
+    Args:
+        neumf: a model from `NeuMF`; its weights are overwritten.
+        gmf: a model from `GMF` with the factors of ``neumf``.
+        mlp: a model from `MLP` with the layers of ``neumf``.
+        alpha: share of GMF, in [0, 1].
+
+    Returns:
+        ``neumf``.
+
+    Raises:
+        UsageError: the models do not fit together; ``neumf`` is then left as it was.
+    """
+    if not 0 <= alpha <= 1:
+        raise UsageError(f"alpha, the share of GMF in NeuMF, must lie in [0, 1]. Received {alpha}.")
+    merged: dict[tuple[str, str], list[Any]] = {}
+    for side in SIDES:
+        tower = f"{side}_tower"
+        merged[tower, f"{side}_gmf"] = _weights(gmf, tower, f"{side}_gmf")
+        merged[tower, f"{side}_mlp"] = _weights(mlp, tower, f"{side}_mlp")
+        if _has_layer(neumf, tower, f"{side}_bias"):
+            ours, theirs = (_weights(model, tower, f"{side}_bias")[0] for model in (gmf, mlp))
+            merged[tower, f"{side}_bias"] = [alpha * ours + (1 - alpha) * theirs]
+    for model in (neumf, mlp):
+        for layer in model.get_layer("head").layers:
+            if layer.name.startswith("hidden_"):
+                merged["head", layer.name] = _weights(mlp, "head", layer.name)
+    ours, theirs = (_weights(model, "head", "output") for model in (gmf, mlp))
+    if len(ours) != len(theirs):
+        raise UsageError("GMF and MLP must both have an output bias, or neither, to be merged into NeuMF.")
+    kernel = [np.concatenate([alpha * ours[0], (1 - alpha) * theirs[0]])] if ours else []
+    biases = [alpha * a + (1 - alpha) * b for a, b in zip(ours[1:], theirs[1:], strict=True)]
+    merged["head", "output"] = kernel + biases
+    for (part, name), weights in merged.items():
+        needed = [weight.shape for weight in _weights(neumf, part, name)]
+        found = [weight.shape for weight in weights]
+        if needed != found:
+            raise UsageError(
+                f"NeuMF's '{part}' has weights of shape {needed} in '{name}', and the pre-trained "
+                f"models give {found}. Build all three with the same users, items and sizes."
+            )
+    for (part, name), weights in merged.items():
+        neumf.get_layer(part).get_layer(name).set_weights(weights)
+    return neumf
+
+
+@register_model(
+    "neumf", task="implicit", paper=PAPER, pretraining=Pretraining(("gmf", "mlp"), merge_pretrained)
+)
 def NeuMF(
     num_users: int,
     num_items: int,
@@ -211,60 +267,6 @@ def NeuMF(
         biases=biases,
     )
     return implicit_model(*towers, head, name="neumf", probability=True)
-
-
-def merge_pretrained(
-    neumf: keras.Model, gmf: keras.Model, mlp: keras.Model, alpha: float = 0.5
-) -> keras.Model:
-    """Start NeuMF from a trained GMF and a trained MLP (section 3.4.1, Eq. 13).
-
-    Embeddings and hidden layers are copied; the output kernel becomes
-    ``[alpha h_GMF; (1 - alpha) h_MLP]``, and biases are mixed likewise. NeuMF's logit is then
-    ``alpha`` times GMF's plus ``1 - alpha`` times MLP's. The paper trains on with plain SGD.
-
-    Args:
-        neumf: a model from `NeuMF`; its weights are overwritten.
-        gmf: a model from `GMF` with the factors of ``neumf``.
-        mlp: a model from `MLP` with the layers of ``neumf``.
-        alpha: share of GMF, in [0, 1].
-
-    Returns:
-        ``neumf``.
-
-    Raises:
-        UsageError: the models do not fit together; ``neumf`` is then left as it was.
-    """
-    if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha, the share of GMF in NeuMF, must lie in [0, 1]. Received {alpha}.")
-    merged: dict[tuple[str, str], list[Any]] = {}
-    for side in SIDES:
-        tower = f"{side}_tower"
-        merged[tower, f"{side}_gmf"] = _weights(gmf, tower, f"{side}_gmf")
-        merged[tower, f"{side}_mlp"] = _weights(mlp, tower, f"{side}_mlp")
-        if _has_layer(neumf, tower, f"{side}_bias"):
-            ours, theirs = (_weights(model, tower, f"{side}_bias")[0] for model in (gmf, mlp))
-            merged[tower, f"{side}_bias"] = [alpha * ours + (1 - alpha) * theirs]
-    for model in (neumf, mlp):
-        for layer in model.get_layer("head").layers:
-            if layer.name.startswith("hidden_"):
-                merged["head", layer.name] = _weights(mlp, "head", layer.name)
-    ours, theirs = (_weights(model, "head", "output") for model in (gmf, mlp))
-    if len(ours) != len(theirs):
-        raise UsageError("GMF and MLP must both have an output bias, or neither, to be merged into NeuMF.")
-    kernel = [np.concatenate([alpha * ours[0], (1 - alpha) * theirs[0]])] if ours else []
-    biases = [alpha * a + (1 - alpha) * b for a, b in zip(ours[1:], theirs[1:], strict=True)]
-    merged["head", "output"] = kernel + biases
-    for (part, name), weights in merged.items():
-        needed = [weight.shape for weight in _weights(neumf, part, name)]
-        found = [weight.shape for weight in weights]
-        if needed != found:
-            raise UsageError(
-                f"NeuMF's '{part}' has weights of shape {needed} in '{name}', and the pre-trained "
-                f"models give {found}. Build all three with the same users, items and sizes."
-            )
-    for (part, name), weights in merged.items():
-        neumf.get_layer(part).get_layer(name).set_weights(weights)
-    return neumf
 
 
 def _towers(

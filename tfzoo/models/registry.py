@@ -43,6 +43,19 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """How a model is put together from models that were trained before it.
+
+    Attributes:
+        parts: names of these models.
+        merge: called with the model, the trained parts and the share ``alpha`` of the first.
+    """
+
+    parts: tuple[str, ...]
+    merge: Callable[..., Any]
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What the registry knows of one model.
 
@@ -55,6 +68,7 @@ class ModelInfo:
         solve: sets the weights that gradient descent does not (closed forms, counts) from the
             distinct training interactions, float32 ``[num_users + 1, num_items + 1]``; None
             where there are none.
+        pretraining: how it may start from trained parts; None where it has none.
     """
 
     name: str
@@ -63,6 +77,7 @@ class ModelInfo:
     builder: Callable[..., keras.Model]
     summary: str
     solve: Solve | None = None
+    pretraining: Pretraining | None = None
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
@@ -74,7 +89,12 @@ _REGISTRY: dict[str, ModelInfo] = {}
 
 
 def register_model(
-    name: str, *, task: str, paper: Paper, solve: Solve | None = None
+    name: str,
+    *,
+    task: str,
+    paper: Paper,
+    solve: Solve | None = None,
+    pretraining: Pretraining | None = None,
 ) -> Callable[[_Builder], _Builder]:
     """Put the decorated builder into the registry under ``name``.
 
@@ -83,6 +103,7 @@ def register_model(
         task: name of the task that trains the model.
         paper: where the model was published.
         solve: see `ModelInfo`.
+        pretraining: see `ModelInfo`.
 
     Returns:
         A decorator that returns the builder unchanged; it may be applied more than once.
@@ -92,7 +113,7 @@ def register_model(
         if name in _REGISTRY:
             raise ValueError(f"A model named '{name}' is registered already.")
         summary = (inspect.getdoc(builder) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve)
+        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve, pretraining)
         return builder
 
     return register

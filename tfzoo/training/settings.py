@@ -127,6 +127,18 @@ class TrainingSettings(Settings):
         return self
 
 
+class PretrainingSettings(Settings):
+    """How the parts of a model are trained before it.
+
+    Attributes:
+        alpha: share of the first part in the merged output.
+        training: how each part is trained, always to the last epoch.
+    """
+
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
+    training: TrainingSettings = TrainingSettings(epochs=20)
+
+
 class Reported(Settings):
     """Figures that a paper prints.
 
@@ -154,6 +166,7 @@ class Recipe(Settings):
         split: how the data is divided.
         task: settings of the model's task.
         training: how the weights are found.
+        pretraining: how the model's parts are trained first; null to start from random weights.
         reported: what the paper prints for this model and data set, if it does.
     """
 
@@ -165,6 +178,7 @@ class Recipe(Settings):
     split: SplitSettings = SplitSettings()
     task: dict[str, Any] = {}
     training: TrainingSettings = TrainingSettings()
+    pretraining: PretrainingSettings | None = None
     reported: Reported | None = None
 
 
