@@ -65,7 +65,10 @@ def run(
         model, state = _refit(final, options, changes, state)
     started = time.perf_counter()
     evaluator = final.evaluator(model)
-    measured = {part: evaluator.evaluate(part) for part in evaluator.parts if part not in metrics}
+    trained_on = {"validation"} if final is not experiment else set()
+    measured = {
+        part: evaluator.evaluate(part) for part in evaluator.parts if part not in {*metrics, *trained_on}
+    }
     metrics.update(measured)
     if changes:
         metrics["found"] = changes

@@ -2,6 +2,9 @@
 
 They never put the two next to each other: what depends on the user alone is computed once a
 user, what depends on the item alone once an item.
+
+Weights are cast by hand: a float32 layer inside a half precision model would else read its weights
+in half precision, since Keras leaves the model's cast in force.
 """
 
 from __future__ import annotations
@@ -67,6 +70,7 @@ class PairDense(layers.Layer):
             shape=(self.user_width + int(item_shape[-1] or 0), self.units),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
+            autocast=False,
         )
         self.bias = None
         if self.use_bias:
@@ -75,14 +79,15 @@ class PairDense(layers.Layer):
                 shape=(self.units,),
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
+                autocast=False,
             )
 
     def call(self, user: Any, item: Any) -> Any:
         """Return the layer's output."""
-        kernel = ops.convert_to_tensor(self.kernel)
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         user_part = ops.matmul(user, kernel[: self.user_width])
         if self.bias is not None:
-            user_part = user_part + self.bias
+            user_part = user_part + ops.cast(self.bias, self.compute_dtype)
         return self.activation(user_part + ops.matmul(item, kernel[self.user_width :]))
 
     def get_config(self) -> dict[str, Any]:
@@ -151,17 +156,22 @@ class PairOutput(layers.Layer):
         self.width = int(user_shape[-1] or 0)
         hidden_width = int(hidden_shape[-1] or 0) if hidden_shape else 0
         self.kernel = self.add_weight(
-            name="kernel", shape=(self.width + hidden_width, 1), initializer=self.kernel_initializer
+            name="kernel",
+            shape=(self.width + hidden_width, 1),
+            initializer=self.kernel_initializer,
+            autocast=False,
         )
-        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros") if self.use_bias else None
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros", autocast=False)
 
     def call(self, user: Any, item: Any, hidden: Any = None) -> Any:
         """Return the logits."""
-        kernel = ops.convert_to_tensor(self.kernel)
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         logit = pair_dot(user * kernel[: self.width, 0], item)
         if hidden is not None:
             logit = logit + ops.squeeze(ops.matmul(hidden, kernel[self.width :]), axis=-1)
-        return logit if self.bias is None else logit + self.bias
+        return logit if self.bias is None else logit + ops.cast(self.bias, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -228,6 +238,12 @@ class FrequencyPenalty(layers.Layer):
         charged = ops.sum(squares * known / ops.power(counts, self.exponent))
         self.add_loss(0.5 * self.l2 * charged / ops.maximum(ops.sum(known), 1.0))
         return vectors
+
+    def compute_output_shape(
+        self, vectors_shape: tuple[int | None, ...], ids_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return the shape of the vectors, without a call on made-up ids."""
+        return vectors_shape
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -1,0 +1,135 @@
+"""Every registered model learns a tiny data set with its task, trainer and evaluator."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.zoo import models_of, small, table, task_of
+from tfzoo.data.splits import Split
+from tfzoo.evaluation import build_evaluator
+from tfzoo.experiment import interaction_matrix
+from tfzoo.models import model_info
+from tfzoo.tasks import get_task
+from tfzoo.training.settings import TrainingSettings
+from tfzoo.training.trainer import Trainer
+
+NO_PENALTY = {"dense_l2": 0.0}
+OPTIONS = {
+    "edrs": {**NO_PENALTY, "rating_activation": None, "mean_rating": 3.0},
+    "edrs-woe": {**NO_PENALTY, "rating_activation": None, "mean_rating": 3.0},
+    "delcr": {**NO_PENALTY, "last_activation": None, "mean_rating": 3.0},
+    "delcr-woe": {**NO_PENALTY, "last_activation": None, "mean_rating": 3.0},
+    "dcf": {**NO_PENALTY, "last_activation": None, "mean_rating": 3.0},
+    "pmf": {"lookup_l2": 0.0, "mean_rating": 3.0},
+    "biased-mf": {"lookup_l2": 0.0, "mean_rating": 3.0},
+    "deepconn": {"mean_rating": 3.0, "dropout": 0.0},
+    "bmf": {"embedding_l2": 0.0},
+    "bpr-mf": {"embedding_l2": 0.0},
+    "cdae": {"l2": 0.0},
+    "ease": {"l2": 1.0},
+}
+TASK = {
+    "rating": {"mask_target": False},
+    "review-rating": {"drop_target_review": False},
+    "implicit": {"cutoffs": (1,), "monitor": "ndcg@1"},
+    "reconstruction": {"cutoffs": (1,), "monitor": "ndcg@1"},
+    "next-item": {"cutoffs": (1,), "monitor": "recall@1", "n_sample": 4},
+}
+TRAINING = {
+    "rating": {"learning_rate": 0.003, "batch_size": 12, "epochs": 300},
+    "review-rating": {"learning_rate": 0.02, "batch_size": 24, "epochs": 60},
+    "implicit": {"learning_rate": 0.02, "batch_size": 64, "epochs": 30},
+    "reconstruction": {"learning_rate": 0.02, "batch_size": 6, "epochs": 40},
+    "next-item": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
+}
+# Popular items are the same for everyone, and here all are equally popular.
+WITHOUT_TASTE = ["popularity"]
+
+
+def determined():
+    """All ratings of 8 users for 6 items: two tastes, two kinds of items, and generous users."""
+    user, item = np.divmod(np.arange(48), 6)
+    rating = 3 + np.where(user % 2 == item % 2, 1.0, -1.0) + (user >= 4)
+    words = [f"{'sweet salty'.split()[u % 2]} {'cake crisps'.split()[i % 2]}" for u, i in zip(user, item)]
+    generous = np.where(user >= 4, "wonderful", "fair")
+    text = np.array([f"{word} {more}" for word, more in zip(words, generous, strict=True)], object)
+    ratings = table(user + 1, item + 1, rating, rating_scale=(1, 5), text=text)
+    return Split(ratings, ratings, ratings, "all in every part")
+
+
+def blocks():
+    """18 users in three groups, each with its own 6 items; every user has yet to find one of them."""
+    user, item = np.divmod(np.arange(18 * 18), 18)
+    mine = user // 6 == item // 6
+    hidden = user % 6 == item % 6
+    parts = [table(user[rows] + 1, item[rows] + 1) for rows in (mine & ~hidden, mine & hidden)]
+    # Who validates on what is known has nothing to rank; each half tests one half of the users.
+    half = parts[1].user_id % 2 == 0
+    return Split(parts[0], *(parts[1].take(np.flatnonzero(rows)) for rows in (half, ~half)), "blocks")
+
+
+def cycle():
+    """12 sessions that go round the same 7 items, from different starts."""
+    session, event = np.divmod(np.arange(12 * 6), 6)
+    events = table(session + 1, (session + event) % 7 + 1, timestamp=np.arange(12 * 6))
+    return Split(events, events, events, "all in every part")
+
+
+DATA = {
+    "rating": determined,
+    "review-rating": determined,
+    "implicit": blocks,
+    "reconstruction": blocks,
+    "next-item": cycle,
+}
+
+
+def learn(name, training=None):
+    """Return the metrics of the test part before and after training."""
+    split, task_name = DATA[task_of(name)](), task_of(name)
+    task_class, everything = get_task(task_name), split.train
+    task = task_class(task_class.Settings(**TASK[task_name]))
+    keras.utils.set_random_seed(0)
+    model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
+    features = task.features(model, split, everything)
+    evaluator = build_evaluator(task, model, features, split)
+    before = evaluator.evaluate("test")
+    solve = model_info(name).solve
+    if solve is not None:
+        solve(model, interaction_matrix(split.train))
+    if model.trainable_variables:
+        settings = TrainingSettings(**{**TRAINING[task_name], "jit_compile": False, **(training or {})})
+        state = Trainer(model, task, features, split.train, settings, seed=0).fit(None)
+        assert state.history[-1]["loss"] < state.history[0]["loss"]
+        task.finish(model, split.train)
+    return before, evaluator.evaluate("test")
+
+
+@pytest.mark.parametrize("name", models_of("rating", "review-rating"))
+def test_training_fits_ratings(name):
+    before, after = learn(name)
+    assert before["rmse"] > 0.8
+    assert after["rmse_unclipped"] < 0.2
+
+
+@pytest.mark.parametrize("name", [name for name in models_of(*DATA) if name not in WITHOUT_TASTE])
+def test_training_finds_the_items_of_a_group(name):
+    if task_of(name) not in ("implicit", "reconstruction"):
+        pytest.skip("learns something else")
+    before, after = learn(name)
+    assert before["ndcg@1"] < 0.7
+    assert after["ndcg@1"] > 0.95
+
+
+@pytest.mark.parametrize("name", models_of("next-item"))
+def test_training_finds_the_next_item(name):
+    before, after = learn(name)
+    assert before["recall@1"] < 0.6
+    assert after["recall@1"] > 0.95
+
+
+def test_every_task_is_learned_here():
+    assert set(models_of(*DATA)) == set(models_of(*TRAINING)) == set(models_of(*TASK))
+    assert len(models_of(*DATA)) == len(set(models_of(*DATA)))
