@@ -39,7 +39,7 @@ TASK = {
 }
 TRAINING = {
     "rating": {"learning_rate": 0.003, "batch_size": 12, "epochs": 300},
-    "review-rating": {"learning_rate": 0.02, "batch_size": 24, "epochs": 60},
+    "review-rating": {"learning_rate": 0.01, "batch_size": 24, "epochs": 150},
     "implicit": {"learning_rate": 0.02, "batch_size": 64, "epochs": 30},
     "reconstruction": {"learning_rate": 0.02, "batch_size": 6, "epochs": 40},
     "next-item": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
@@ -101,7 +101,7 @@ def learn(name, training=None):
         solve(model, interaction_matrix(split.train))
     if model.trainable_variables:
         settings = TrainingSettings(**{**TRAINING[task_name], "jit_compile": False, **(training or {})})
-        state = Trainer(model, task, features, split.train, settings, seed=0).fit(None)
+        state = Trainer(model, task, features, split.train, settings, seed=0).fit(evaluator.validate)
         assert state.history[-1]["loss"] < state.history[0]["loss"]
         task.finish(model, split.train)
     return before, evaluator.evaluate("test")

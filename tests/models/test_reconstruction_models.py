@@ -173,7 +173,7 @@ def test_the_numpy_backend_gives_the_same_scores_in_a_new_process(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split("\n")[:-1] == sorted(MODELS)
+    assert set(done.stdout.splitlines()) == set(MODELS)
 
 
 @pytest.mark.parametrize(("policy", "tolerance"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.1)])
@@ -470,19 +470,23 @@ def test_input_dropout_acts_on_the_unit_row():
     model = build("mult-dae", latent_dim=4, input_dropout=0.5)
     dropped = keras.Model(model.input, model.get_layer("input_dropout").output)
     found = dropped(inputs_of(model, np.ones((50, ITEMS + 1))), training=True).numpy()
-    np.testing.assert_allclose(np.unique(found), [0, 2 / np.sqrt(ITEMS + 1)], rtol=1e-6)
+    np.testing.assert_allclose(found[found > 0], 2 / np.sqrt(ITEMS + 1), rtol=1e-5)
+    assert (found >= 0).all()
     assert 0.35 < np.mean(found == 0) < 0.65
 
 
 def test_mult_vae_charges_the_divergence_of_its_users_alone():
     model = build("mult-vae", hidden_units=(8,), latent_dim=4, kl_cap=0.5, total_anneal_steps=0)
+    known_users = ROWS.any(axis=1)
+    assert 1 < known_users.sum() < len(ROWS)
     model(inputs_of(model, ROWS))
     (with_padding,) = model.losses
-    model(inputs_of(model, ROWS[1:]))
+    model(inputs_of(model, ROWS[known_users]))
     (without,) = model.losses
     assert float(with_padding) == pytest.approx(float(without), rel=1e-5)
     kernel, bias = weights(model, "statistics")
-    mean, log_variance = np.split(numpy_stack(model, unit_rows()[1:], "encoder_1") @ kernel + bias, 2, axis=1)
+    statistics = numpy_stack(model, unit_rows()[known_users], "encoder_1") @ kernel + bias
+    mean, log_variance = np.split(statistics, 2, axis=1)
     each = 0.5 * np.sum(-log_variance + np.exp(log_variance) + mean**2 - 1, axis=1)
     assert float(without) == pytest.approx(0.5 * each.mean(), rel=1e-4)
 
@@ -643,9 +647,9 @@ def test_shrinkage_is_added_to_the_denominator():
 
 @pytest.mark.parametrize("neighbours", [1, 3, 8, 9, 50])
 def test_the_nearest_neighbours_are_kept(neighbours):
-    matrix = interactions(seed=5, users=60)
+    matrix = interactions(seed=5, users=2000)
     similar = off_diagonal(cosine_similarity(known(matrix).T))
-    assert len(np.unique(similar.round(9))) == 1 + ITEMS * (ITEMS - 1) / 2
+    assert len(np.unique(similar.round(9))) == 1 + ITEMS * (ITEMS - 1) / 2  # Without ties.
     expected = np.where(similar >= np.sort(similar, axis=0)[::-1][min(neighbours, ITEMS) - 1], similar, 0)
     of_candidates = knn_kernel(matrix=matrix, neighbours=neighbours)[1:, 1:]
     np.testing.assert_allclose(of_candidates, expected, rtol=1e-6)

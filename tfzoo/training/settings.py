@@ -53,6 +53,7 @@ class SplitSettings(Settings):
         leave: interactions a user that a leave-out split tests on.
         negatives: items drawn a user for ranking among them alone; null ranks all items.
         held_out_users: users for test, and as many for validation, under strong generalisation.
+        test_seconds: a sessions split tests on the sessions that end so shortly before the last event.
         cold: ``keep`` or ``drop`` validation and test rows whose user or item is not in train.
         oversample: repeat every interaction before the split. Above 1 test rows leak into
             training; it exists to measure that leak.
@@ -76,6 +77,7 @@ class SplitSettings(Settings):
     leave: Count = 1
     negatives: Count | None = None
     held_out_users: Count | None = None
+    test_seconds: Count = 86_400
     cold: Literal["keep", "drop"] = "keep"
     oversample: Count = 1
 

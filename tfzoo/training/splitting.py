@@ -47,7 +47,9 @@ def _split(source: Interactions, settings: SplitSettings, seed: int) -> Split:
         held_out = settings.held_out_users or max(1, source.num_users // 10)
         return strong_generalization_split(source, seed=seed, held_out_users=held_out)
     if settings.kind == "sessions":
-        return sessions_split(source, seed=seed, validation=settings.validation)
+        return sessions_split(
+            source, seed=seed, test_seconds=settings.test_seconds, validation=settings.validation
+        )
     if settings.kind == "k-fold":
         return k_fold_split(
             source, seed=seed, folds=settings.folds, fold=settings.fold, validation=settings.validation
