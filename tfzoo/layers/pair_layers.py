@@ -3,8 +3,8 @@
 They never put the two next to each other: what depends on the user alone is computed once a
 user, what depends on the item alone once an item.
 
-Weights are cast by hand: a float32 layer inside a half precision model would else read its weights
-in half precision, since Keras leaves the model's cast in force.
+Output shapes are worked out and not traced: where a model is called on symbolic inputs Keras traces
+`call` without casting the inputs, which fails under mixed precision.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 from keras import layers, ops
+
+Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable("tfzoo")
@@ -62,7 +64,7 @@ class PairDense(layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
 
-    def build(self, user_shape: tuple[int | None, ...], item_shape: tuple[int | None, ...]) -> None:
+    def build(self, user_shape: Shape, item_shape: Shape) -> None:
         """Create the weights."""
         self.user_width = int(user_shape[-1] or 0)
         self.kernel = self.add_weight(
@@ -70,7 +72,6 @@ class PairDense(layers.Layer):
             shape=(self.user_width + int(item_shape[-1] or 0), self.units),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
-            autocast=False,
         )
         self.bias = None
         if self.use_bias:
@@ -79,16 +80,19 @@ class PairDense(layers.Layer):
                 shape=(self.units,),
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
-                autocast=False,
             )
 
     def call(self, user: Any, item: Any) -> Any:
         """Return the layer's output."""
-        kernel = ops.cast(self.kernel, self.compute_dtype)
+        kernel = ops.convert_to_tensor(self.kernel)
         user_part = ops.matmul(user, kernel[: self.user_width])
         if self.bias is not None:
-            user_part = user_part + ops.cast(self.bias, self.compute_dtype)
+            user_part = user_part + self.bias
         return self.activation(user_part + ops.matmul(item, kernel[self.user_width :]))
+
+    def compute_output_shape(self, user_shape: Shape, item_shape: Shape) -> Shape:
+        """Return ``(B, M, units)``."""
+        return (*_pairs(user_shape, item_shape), self.units)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -120,6 +124,10 @@ class PairDot(layers.Layer):
         """Return the products."""
         return pair_dot(user, item)
 
+    def compute_output_shape(self, user_shape: Shape, item_shape: Shape) -> Shape:
+        """Return ``(B, M)``."""
+        return _pairs(user_shape, item_shape)
+
 
 @keras.saving.register_keras_serializable("tfzoo")
 class PairOutput(layers.Layer):
@@ -148,30 +156,31 @@ class PairOutput(layers.Layer):
 
     def build(
         self,
-        user_shape: tuple[int | None, ...],
-        item_shape: tuple[int | None, ...],
-        hidden_shape: tuple[int | None, ...] | None = None,
+        user_shape: Shape,
+        item_shape: Shape,
+        hidden_shape: Shape | None = None,
     ) -> None:
         """Create the weights."""
         self.width = int(user_shape[-1] or 0)
         hidden_width = int(hidden_shape[-1] or 0) if hidden_shape else 0
         self.kernel = self.add_weight(
-            name="kernel",
-            shape=(self.width + hidden_width, 1),
-            initializer=self.kernel_initializer,
-            autocast=False,
+            name="kernel", shape=(self.width + hidden_width, 1), initializer=self.kernel_initializer
         )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros", autocast=False)
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros") if self.use_bias else None
 
     def call(self, user: Any, item: Any, hidden: Any = None) -> Any:
         """Return the logits."""
-        kernel = ops.cast(self.kernel, self.compute_dtype)
+        kernel = ops.convert_to_tensor(self.kernel)
         logit = pair_dot(user * kernel[: self.width, 0], item)
         if hidden is not None:
             logit = logit + ops.squeeze(ops.matmul(hidden, kernel[self.width :]), axis=-1)
-        return logit if self.bias is None else logit + ops.cast(self.bias, self.compute_dtype)
+        return logit if self.bias is None else logit + self.bias
+
+    def compute_output_shape(
+        self, user_shape: Shape, item_shape: Shape, hidden_shape: Shape | None = None
+    ) -> Shape:
+        """Return ``(B, M)``."""
+        return _pairs(user_shape, item_shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -218,7 +227,7 @@ class FrequencyPenalty(layers.Layer):
         self.l2 = float(l2)
         self.exponent = float(exponent)
 
-    def build(self, vectors_shape: tuple[int | None, ...], ids_shape: tuple[int | None, ...]) -> None:
+    def build(self, vectors_shape: Shape, ids_shape: Shape) -> None:
         """Create the counts."""
         # Half precision ends at 65,504, below the counts of real data.
         self.counts = self.add_weight(
@@ -239,10 +248,8 @@ class FrequencyPenalty(layers.Layer):
         self.add_loss(0.5 * self.l2 * charged / ops.maximum(ops.sum(known), 1.0))
         return vectors
 
-    def compute_output_shape(
-        self, vectors_shape: tuple[int | None, ...], ids_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Return the shape of the vectors, without a call on made-up ids."""
+    def compute_output_shape(self, vectors_shape: Shape, ids_shape: Shape) -> Shape:
+        """Return the shape of the vectors."""
         return vectors_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -261,3 +268,9 @@ def pair_dot(user: Any, item: Any) -> Any:
         # Without this a catalogue would make a tensor of users times items times width.
         return ops.matmul(user[:, 0], ops.transpose(item[0]))
     return ops.sum(user * item, axis=-1)
+
+
+def _pairs(user_shape: Shape, item_shape: Shape) -> Shape:
+    return tuple(
+        theirs if ours == 1 else ours for ours, theirs in zip(item_shape[:-1], user_shape[:-1], strict=True)
+    )

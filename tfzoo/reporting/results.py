@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ from tfzoo.training.checkpoint import write_atomically
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
 from tfzoo.training.settings import Recipe
+
+REFITTED = ", refitted with validation"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Summary:
     def protocol(self) -> str:
         """How the data was divided, without the seed."""
         return self.first.protocol.replace(f", seed {self.first.seed}", "")
+
+    @property
+    def refitted(self) -> bool:
+        """Whether the final model was trained on train and validation together."""
+        return REFITTED in self.protocol
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -154,8 +162,8 @@ def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
     rows = []
     for metric in summary.first.metrics["test"]:
         reported = summary.reported(metric)
-        paper = "" if reported is None else f"{reported:.3f}"
-        gap = "" if reported is None else f"{summary.mean(metric) - reported:+.3f}"
+        paper = "" if reported is None else _printed(reported)
+        gap = "" if reported is None else f"{summary.mean(metric) - reported:+.4f}"
         rows.append((metric, paper, summary.text(metric), gap))
     return rows
 
@@ -173,18 +181,19 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "Settings and epochs are chosen on validation; a figure is the mean and the standard deviation",
         "of the test part over the seeds.",
     ]
-    tables: dict[tuple[str, str], list[Summary]] = defaultdict(list)
+    tables: dict[tuple[str, str, str], list[Summary]] = defaultdict(list)
     for summary in summaries:
-        tables[summary.first.dataset, summary.first.headline].append(summary)
-    for (dataset, definition), chosen in sorted(tables.items()):
+        protocol = summary.protocol.replace(REFITTED, "")
+        tables[summary.first.dataset, protocol, summary.first.headline].append(summary)
+    for (dataset, protocol, definition), chosen in sorted(tables.items()):
         metrics = list(dict.fromkeys(metric for summary in chosen for metric in summary.task.headline))
         printed = {m for m in metrics if any(summary.reported(m) is not None for summary in chosen)}
-        columns = ["model", "recipe", "protocol", "seeds"]
+        columns = ["model", "recipe", "trained on", "seeds"]
         for metric in metrics:
             columns += [f"{metric} paper", f"{metric} ours"] if metric in printed else [metric]
         columns += ["parameters", "seconds"]
-        lines += ["", f"## {dataset}: {' and '.join(sorted({s.first.task for s in chosen}))}", ""]
-        lines += [definition[0].upper() + definition[1:] + ".", ""]
+        lines += ["", f"## {dataset}: {re.split(', |: ', protocol)[0]}", ""]
+        lines += [f"Protocol: {protocol}.", "", f"Metrics: {definition}.", ""]
         lines += [_row(columns), _row(["---"] * len(columns))]
         lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]
         for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
@@ -207,17 +216,22 @@ def _cells(summary: Summary, metrics: Sequence[str], printed: set[str], part: st
     for metric in metrics:
         if metric in printed:
             reported = summary.reported(metric) if part == "test" else None
-            figures.append("" if reported is None else f"{reported:.4f}".rstrip("0"))
+            figures.append("" if reported is None else _printed(reported))
         figures.append(summary.text(metric, part) if metric in summary.first.metrics[part] else "")
     return [
-        summary.first.model,
+        summary.first.model + (f" ({part})" if part != "test" else ""),
         summary.recipe,
-        summary.protocol + part.removeprefix("test").replace(" ", ", ", 1),
+        "train + validation" if summary.refitted else "train",
         str(len(summary.records)),
         *figures,
         f"{summary.first.parameters:,}",
         f"{seconds:.0f}",
     ]
+
+
+def _printed(figure: float) -> str:
+    """Return a paper's figure with three decimals, or four where it has as many."""
+    return f"{figure:.3f}" if round(figure, 3) == figure else f"{figure:.4f}"
 
 
 def _row(cells: Sequence[str]) -> str:
