@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> None:
 
     source = data_source(options, get_task(model_info(options.model).task))
     interactions = load_data(source)
+    if options.min_rating is not None and interactions.rating is None:
+        raise UsageError(f"--min-rating {options.min_rating:g}: '{interactions.name}' has no ratings.")
     say(interactions.describe())
     for note in interactions.notes:
         say(f"  {note}")

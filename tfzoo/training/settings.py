@@ -24,7 +24,8 @@ class FilterSettings(Settings):
 
     Attributes:
         min_rating: keep ratings of at least this much; for the tasks that learn from implicit
-            feedback it says which ratings are positive. null keeps all.
+            feedback it says which ratings are positive. null keeps all, as does data without
+            ratings.
         min_user_interactions: then drop users with fewer interactions.
         min_item_interactions: then drop items with fewer interactions.
         iterate: repeat both until nothing more is dropped.

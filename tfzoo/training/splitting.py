@@ -19,8 +19,14 @@ from tfzoo.training.settings import FilterSettings, SplitSettings
 
 
 def apply_filter(interactions: Interactions, settings: FilterSettings) -> Interactions:
-    """Return the interactions that the settings keep; raises `DataError` where none is left."""
-    return filter_interactions(interactions, **settings.model_dump())
+    """Return the interactions that the settings keep; raises `DataError` where none is left.
+
+    Data without ratings is all positive: there `min_rating` has nothing to choose from.
+    """
+    options = settings.model_dump()
+    if interactions.rating is None:
+        options["min_rating"] = None
+    return filter_interactions(interactions, **options)
 
 
 def make_split(interactions: Interactions, settings: SplitSettings, seed: int) -> Split:
