@@ -1,7 +1,5 @@
 """Every registered model learns a tiny data set with its task, trainer and evaluator."""
 
-from dataclasses import replace
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from tfzoo.data.splits import Split
 from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import interaction_matrix
 from tfzoo.models import model_info
-from tfzoo.tasks import get_task
+from tfzoo.tasks import TASKS, get_task
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.trainer import Trainer
 
@@ -33,8 +31,8 @@ OPTIONS = {
 TASK = {
     "rating": {"mask_target": False},
     "review-rating": {"drop_target_review": False},
-    "implicit": {"cutoffs": (1,), "monitor": "ndcg@1"},
-    "reconstruction": {"cutoffs": (1,), "monitor": "ndcg@1"},
+    "implicit": {"cutoffs": (3,), "monitor": "ndcg@3"},
+    "reconstruction": {"cutoffs": (3,), "monitor": "ndcg@3"},
     "next-item": {"cutoffs": (1,), "monitor": "recall@1", "n_sample": 4},
 }
 TRAINING = {
@@ -45,7 +43,8 @@ TRAINING = {
     "next-item": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
 }
 # Popular items are the same for everyone, and here all are equally popular.
-WITHOUT_TASTE = ["popularity"]
+WITHOUT_TASTE = {"popularity"}
+RANKING = [name for name in models_of("implicit", "reconstruction") if name not in WITHOUT_TASTE]
 
 
 def determined():
@@ -86,12 +85,12 @@ DATA = {
 }
 
 
-def learn(name, seed=0):
+def learn(name):
     """Return the metrics of the test part before and after training."""
     split, task_name = DATA[task_of(name)](), task_of(name)
     task_class, everything = get_task(task_name), split.train
     task = task_class(task_class.Settings(**TASK[task_name]))
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
     features = task.features(model, split, everything)
     evaluator = build_evaluator(task, model, features, split)
@@ -101,7 +100,7 @@ def learn(name, seed=0):
         solve(model, interaction_matrix(split.train))
     if model.trainable_variables:
         settings = TrainingSettings(**{**TRAINING[task_name], "patience": None, "jit_compile": False})
-        state = Trainer(model, task, features, split.train, settings, seed=seed).fit(evaluator.validate)
+        state = Trainer(model, task, features, split.train, settings, seed=0).fit(evaluator.validate)
         assert state.history[-1]["loss"] < state.history[0]["loss"]
         task.finish(model, split.train)
     return before, evaluator.evaluate("test")
@@ -114,13 +113,12 @@ def test_training_fits_ratings(name):
     assert after["rmse_unclipped"] < 0.2
 
 
-@pytest.mark.parametrize("name", [name for name in models_of(*DATA) if name not in WITHOUT_TASTE])
+@pytest.mark.parametrize("name", RANKING)
 def test_training_finds_the_items_of_a_group(name):
-    if task_of(name) not in ("implicit", "reconstruction"):
-        pytest.skip("learns something else")
     before, after = learn(name)
-    assert before["ndcg@1"] < 0.7
-    assert after["ndcg@1"] > 0.95
+    # A random list has 0.13.
+    assert before["ndcg@3"] < 0.6
+    assert after["ndcg@3"] > 0.9
 
 
 @pytest.mark.parametrize("name", models_of("next-item"))
@@ -131,5 +129,4 @@ def test_training_finds_the_next_item(name):
 
 
 def test_every_task_is_learned_here():
-    assert set(models_of(*DATA)) == set(models_of(*TRAINING)) == set(models_of(*TASK))
-    assert len(models_of(*DATA)) == len(set(models_of(*DATA)))
+    assert DATA.keys() == TRAINING.keys() == TASK.keys() == TASKS.keys()

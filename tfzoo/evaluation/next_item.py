@@ -18,6 +18,7 @@ from tfzoo.tasks.next_item import NextItemTask
 from tfzoo.tasks.next_item_scorer import state_names
 
 SLOTS = 512
+SCORES_PER_STEP = 2**24
 
 
 class NextItemEvaluator:
@@ -80,7 +81,11 @@ class NextItemEvaluator:
         """Return the rank of every case of a part, from 1, int64 ``[n]``, in no particular order."""
         if part not in self._layouts:
             variants = self._split.variants
-            self._layouts[part] = _layout(variants[part] if part in variants else getattr(self._split, part))
+            # With very many items, fewer sessions at a time keep the scores small in memory.
+            slots = int(np.clip(SCORES_PER_STEP // max(1, len(self._eligible)), 1, SLOTS))
+            self._layouts[part] = _layout(
+                variants[part] if part in variants else getattr(self._split, part), slots
+            )
         layout = self._layouts[part]
         ranks = self._rank_all(layout.current, self._column[layout.target], layout.reset).numpy()
         ranks = ranks[layout.active].astype(np.int64)
@@ -113,10 +118,10 @@ def _ranks(scores: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
     return tf.where(finite, tf.where(column < width, rank, width + 1), 0)
 
 
-def _layout(part: Interactions) -> SessionLayout:
+def _layout(part: Interactions, slots: int) -> SessionLayout:
     sessions = Sessions.of(part)
     if not (sessions.lengths > 1).any():
         raise DataError(f"The part '{part.name}' has no session of two events, so nothing to predict.")
     # The longest first, so that no slot is left alone with a long session at the end.
     longest = np.argsort(-sessions.lengths, kind="stable")
-    return SessionLayout.of(sessions.take(longest), min(SLOTS, len(sessions)))
+    return SessionLayout.of(sessions.take(longest), min(slots, len(sessions)))

@@ -48,9 +48,7 @@ class ItemWeights(keras.layers.Layer):
                 f"computing it up to {20 * size**2 / 2**30:.0f} GiB. At most {MAX_ITEMS:,} items are "
                 "allowed: filter rare items first."
             )
-        self.kernel = self.add_weight(
-            shape=(size, size), initializer="zeros", trainable=False, name="kernel"
-        )
+        self.kernel = self.add_weight(shape=(size, size), initializer="zeros", trainable=False, name="kernel")
 
     def call(self, rows: Any) -> Any:
         """Score."""

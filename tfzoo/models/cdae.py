@@ -65,10 +65,10 @@ def CDAE(
     Differences from the paper:
         The authors' code takes a step for each user and penalises what that step touches: the
         user's vector, and of W and W' the rows of kept items and of sampled outputs. Here a step
-        is a batch; the penalty on matrices and biases is the paper's objective as printed, that on V the
-        code's. User scaling is not penalised. Optimiser and loss are the recipe's; the code has
-        AdaGrad and 5 sampled negatives for each positive. A user without training data has the
-        mean vector of the others.
+        is a batch; the penalty on matrices and biases is the paper's objective as printed, that
+        on V the code's. User scaling is not penalised. Optimiser and loss are the recipe's; the
+        code has AdaGrad and 5 sampled negatives for each positive. A user without training data
+        gets the mean vector of the others.
 
     Raises:
         ValueError: an option has no such value, or nothing of the user is left to learn from.
