@@ -69,9 +69,11 @@ class Experiment:
         split = self.split
         parts = [split.train, split.validation, split.test, split.fold_in, *split.variants.values()]
         for part in parts:
-            columns = () if part is None else (part.user_id, part.item_id, part.rating)
-            for column in columns:
+            if part is None:
+                continue
+            for column in (part.user_id, part.item_id, part.rating, part.timestamp):
                 digest.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+            digest.update(b"" if part.text is None else "\0".join(part.text).encode())
         for negatives in split.negatives.values():
             digest.update(np.ascontiguousarray(negatives.item_id).tobytes())
         recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})

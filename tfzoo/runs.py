@@ -54,13 +54,15 @@ def run(
     finished = _finished_run(folder, fingerprint) if resume else None
     if finished is not None:
         return finished, folder
+    # Settings that make no model are refused before anything is removed or written.
+    final, trial = experiment.refitted(), experiment.task.pilot()
+    model = experiment.build(**trial)
     if not resume:
         _forget(folder)
     folder.mkdir(parents=True, exist_ok=True)
     options = _Options(folder, resume, fingerprint, on_epoch)
-    changes = _pilot(experiment, options)
-    final = experiment.refitted()
-    model, state, metrics = _select(experiment, options, changes)
+    changes = _pilot(experiment, model, options) if trial else {}
+    model, state, metrics = _select(experiment, experiment.build(**changes) if trial else model, options)
     if final is not experiment:
         model, state = _refit(final, options, changes, state)
     started = time.perf_counter()
@@ -89,21 +91,17 @@ class _Options:
     on_epoch: Callable[[TrainingState], None] | None
 
 
-def _pilot(experiment: Experiment, options: _Options) -> dict[str, Any]:
+def _pilot(experiment: Experiment, model: keras.Model, options: _Options) -> dict[str, Any]:
     """Train once with what the task wants to try, and return the builder arguments it learned."""
-    trial = experiment.task.pilot()
-    if not trial:
-        return {}
-    model, _ = _train(experiment, experiment.build(**trial), options, STAGES[0])
+    model, _ = _train(experiment, model, options, STAGES[0])
     return experiment.task.after_pilot(model)
 
 
 def _select(
-    experiment: Experiment, options: _Options, changes: dict[str, Any]
+    experiment: Experiment, model: keras.Model, options: _Options
 ) -> tuple[keras.Model, TrainingState, dict[str, dict[str, float]]]:
     """Train with validation; where a refit follows, measure what it will have trained on."""
     training = experiment.recipe.training
-    model = experiment.build(**changes)
     if training.refit and training.patience is None and not training.restore_best:
         return model, TrainingState(best_epoch=training.epochs), {}
     model, state = _train(experiment, model, options, CHECKPOINT)

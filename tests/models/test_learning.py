@@ -23,6 +23,7 @@ OPTIONS = {
     "pmf": {"lookup_l2": 0.0, "mean_rating": 3.0},
     "biased-mf": {"lookup_l2": 0.0, "mean_rating": 3.0},
     "deepconn": {"mean_rating": 3.0, "dropout": 0.0, "initial_range": 0.5, "latent_activation": None},
+    "gmf": {"initial_stddev": 0.1},
     "bmf": {"embedding_l2": 0.0},
     "bpr-mf": {"embedding_l2": 0.0},
     "cdae": {"l2": 0.0},
@@ -38,7 +39,7 @@ TASK = {
 TRAINING = {
     "rating": {"learning_rate": 0.003, "batch_size": 12, "epochs": 300},
     "review-rating": {"learning_rate": 0.03, "batch_size": 24, "epochs": 60},
-    "implicit": {"learning_rate": 0.02, "batch_size": 64, "epochs": 30},
+    "implicit": {"learning_rate": 0.02, "batch_size": 64, "epochs": 20},
     "reconstruction": {"learning_rate": 0.02, "batch_size": 6, "epochs": 40},
     "next-item": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
 }
@@ -51,9 +52,12 @@ def determined():
     """All ratings of 8 users for 6 items: two tastes, two kinds of items, and generous users."""
     user, item = np.divmod(np.arange(48), 6)
     rating = 3 + np.where(user % 2 == item % 2, 1.0, -1.0) + (user >= 4)
-    words = [f"{'sweet salty'.split()[u % 2]} {'cake crisps'.split()[i % 2]}" for u, i in zip(user, item)]
-    generous = np.where(user >= 4, "wonderful", "fair")
-    text = np.array([f"{word} {more}" for word, more in zip(words, generous, strict=True)], object)
+    words = (
+        np.where(user % 2, "sweet", "salty"),
+        np.where(item % 2, "cake", "crisps"),
+        np.where(user >= 4, "wonderful", "fair"),
+    )
+    text = np.array([" ".join(review) for review in zip(*words, strict=True)], object)
     ratings = table(user + 1, item + 1, rating, rating_scale=(1, 5), text=text)
     return Split(ratings, ratings, ratings, "all in every part")
 

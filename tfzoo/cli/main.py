@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _recommend(commands)
     _models(commands)
     _results(commands)
+    _compare(commands)
     return parser
 
 
@@ -159,6 +160,21 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
     )
+
+
+def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two trained runs on the same test cases",
+        description="Difference of two runs' metrics with a 95 % interval, by paired bootstrap.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("first", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("second", type=Path, metavar="RUN", help="folder of another run on the same split")
+    parser.add_argument("--part", default="test", help="part of the split (default: test)")
+    parser.add_argument("--seed", type=int, default=0, help="fixes the resamples (default: 0)")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
+    _device_options(parser)
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:

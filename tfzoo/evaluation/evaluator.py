@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
+from tfzoo.evaluation.cases import Cases, mean_itself, root
 from tfzoo.evaluation.metrics import mae, rmse, rmse_user_mean
 from tfzoo.evaluation.next_item import NextItemEvaluator
 from tfzoo.evaluation.ranking import RankingEvaluator
@@ -31,6 +32,9 @@ class Evaluator(Protocol):
 
     def evaluate(self, part: str) -> dict[str, float]:
         """Return the metrics of one of `parts`; raises `DataError` where a score is no number."""
+
+    def cases(self, part: str) -> Cases:
+        """Return the single test cases of a part, for paired comparisons."""
 
     def validate(self) -> dict[str, float]:
         """Return what every epoch of a training is judged by, on the validation part."""
@@ -77,9 +81,20 @@ class RatingEvaluator:
 
     def evaluate(self, part: str) -> dict[str, float]:
         """Return the metrics of one of `parts`, see `evaluate_ratings`."""
+        return evaluate_ratings(self._predict, self._pairs(part), self._scale)
+
+    def cases(self, part: str) -> Cases:
+        """Return squared and absolute errors of the clipped predictions."""
+        pairs = self._pairs(part)
+        errors = np.clip(self._predict(pairs), *self._scale).astype(np.float64) - pairs.ratings
+        keys = np.stack([pairs.user_id, pairs.item_id], axis=1)
+        metrics = {"rmse": (np.square(errors), root), "mae": (np.abs(errors), mean_itself)}
+        return Cases("ratings", keys, metrics)
+
+    def _pairs(self, part: str) -> Interactions:
         variants = self._split.variants
-        pairs = variants[part] if part in variants else getattr(self._split, part)
-        return evaluate_ratings(self._predict, pairs, self._scale)
+        pairs: Interactions = variants[part] if part in variants else getattr(self._split, part)
+        return pairs
 
     def validate(self) -> dict[str, float]:
         """Return ``rmse`` and ``mae`` of the validation part."""

@@ -13,6 +13,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
+from tfzoo.evaluation.cases import Cases, Figure, mean_itself
 from tfzoo.tasks.base import State
 from tfzoo.tasks.next_item import NextItemTask
 from tfzoo.tasks.next_item_scorer import state_names
@@ -72,6 +73,15 @@ class NextItemEvaluator:
             metrics |= {f"recall@{cutoff}": recall, f"hr@{cutoff}": recall}
             metrics[f"mrr@{cutoff}"] = float(np.mean(np.where(hits, 1.0 / ranks, 0.0)))
         return metrics
+
+    def cases(self, part: str) -> Cases:
+        """Return the metrics of every event, in the order of the evaluator's own steps."""
+        ranks = self.ranks(part)
+        metrics: dict[str, tuple[NDArray, Figure]] = {}
+        for cutoff in self._cutoffs:
+            hits = (ranks <= cutoff).astype(np.float64)
+            metrics |= {f"recall@{cutoff}": (hits, mean_itself), f"mrr@{cutoff}": (hits / ranks, mean_itself)}
+        return Cases("events", np.arange(len(ranks)), metrics)
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation part."""

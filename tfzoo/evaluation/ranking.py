@@ -14,7 +14,8 @@ from tfzoo.data.pipelines import ordered_batches
 from tfzoo.data.rows import SparseRows
 from tfzoo.data.splits import Negatives, Split
 from tfzoo.errors import DataError
-from tfzoo.evaluation.ranking_metrics import ranking_metrics
+from tfzoo.evaluation.cases import Cases, mean_itself
+from tfzoo.evaluation.ranking_metrics import ranking_metrics, ranking_metrics_per_user
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingTask
 
@@ -55,11 +56,19 @@ class RankingEvaluator:
         Raises:
             DataError: a score is not a number.
         """
+        return ranking_metrics(*self._hits(part), self._cutoffs)
+
+    def cases(self, part: str) -> Cases:
+        """Return the metrics of every user."""
+        each = ranking_metrics_per_user(*self._hits(part), self._cutoffs)
+        metrics = {metric: (values, mean_itself) for metric, values in each.items()}
+        return Cases("users", self._rankers[part].users, metrics)
+
+    def _hits(self, part: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         if part not in self._rankers:
             self._rankers[part] = self._ranker(part)
         self._scorer.refresh()
-        hits, relevant = self._rankers[part].hits(max(self._cutoffs))
-        return ranking_metrics(hits, relevant, self._cutoffs)
+        return self._rankers[part].hits(max(self._cutoffs))
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation part."""
@@ -90,10 +99,10 @@ class _Full:
     def __init__(
         self, scorer: Scorer, cases: Interactions, known: list[Interactions], eligible: NDArray[np.bool_]
     ) -> None:
-        self._users = np.unique(cases.user_id).astype(np.int32)
+        self.users = np.unique(cases.user_id).astype(np.int32)
         self._relevant, self._seen = _matrix([cases]), _matrix(known)
         self._eligible = tf.constant(eligible)
-        size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self._users)))
+        size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
         self._batch = size
         self._score = tf.function(scorer.score_items, jit_compile=scorer.supports_jit)
         self._top = tf.function(self._hits, input_signature=[tf.TensorSpec([size], tf.int32), _SCALAR])
@@ -101,11 +110,11 @@ class _Full:
     def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
         parts = []
-        for rows in ordered_batches(len(self._users), self._batch):
-            users = tf.gather(self._users, tf.maximum(rows, 0))
+        for rows in ordered_batches(len(self.users), self._batch):
+            users = tf.gather(self.users, tf.maximum(rows, 0))
             parts.append(_checked(*self._top(users, tf.constant(k))))
-        counts = np.diff(self._relevant.splits.numpy())[self._users]
-        return np.concatenate(parts)[: len(self._users)], counts
+        counts = np.diff(self._relevant.splits.numpy())[self.users]
+        return np.concatenate(parts)[: len(self.users)], counts
 
     def _hits(self, users: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         relevant = self._relevant.dense(users) > 0
@@ -117,21 +126,21 @@ class _Sampled:
     """Ranks each user's relevant items among his negatives."""
 
     def __init__(self, scorer: Scorer, cases: Interactions, negatives: Negatives) -> None:
-        self._users = np.unique(cases.user_id)
+        self.users = np.unique(cases.user_id)
         order = np.argsort(negatives.user_id)
-        at = np.searchsorted(negatives.user_id, self._users, sorter=order).clip(max=len(order) - 1)
+        at = np.searchsorted(negatives.user_id, self.users, sorter=order).clip(max=len(order) - 1)
         at = order[at]
-        missing = negatives.user_id[at] != self._users
+        missing = negatives.user_id[at] != self.users
         if missing.any():
-            user = cases.users.decode(self._users[missing][:1])[0]
+            user = cases.users.decode(self.users[missing][:1])[0]
             raise DataError(f"User {user} has test items but no negatives to rank them among.")
-        relevant = _padded(cases, self._users)
+        relevant = _padded(cases, self.users)
         drawn = negatives.item_id[at]
         clash = (drawn[:, :, None] == relevant[:, None, :]).any(axis=-1)
         self._counts = (relevant > 0).sum(axis=1)
         self._items = np.concatenate([relevant, np.where(clash, 0, drawn)], axis=1).astype(np.int32)
         self._is_relevant = np.arange(self._items.shape[1]) < relevant.shape[1]
-        self._batch = int(np.clip(SCORES_PER_CALL // 16 // self._items.shape[1], 1, len(self._users)))
+        self._batch = int(np.clip(SCORES_PER_CALL // 16 // self._items.shape[1], 1, len(self.users)))
         specs = [
             tf.TensorSpec([self._batch], tf.int32),
             tf.TensorSpec([self._batch, self._items.shape[1]], tf.int32),
@@ -142,11 +151,11 @@ class _Sampled:
     def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
         parts = []
-        for rows in ordered_batches(len(self._users), self._batch):
+        for rows in ordered_batches(len(self.users), self._batch):
             chosen = tf.maximum(rows, 0)
-            users, items = tf.gather(self._users, chosen), tf.gather(self._items, chosen)
+            users, items = tf.gather(self.users, chosen), tf.gather(self._items, chosen)
             parts.append(_checked(*self._top(tf.cast(users, tf.int32), items, tf.constant(k))))
-        return np.concatenate(parts)[: len(self._users)], self._counts
+        return np.concatenate(parts)[: len(self.users)], self._counts
 
     def _hits(self, users: tf.Tensor, items: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         relevant = tf.broadcast_to(self._is_relevant[np.newaxis], tf.shape(items))
