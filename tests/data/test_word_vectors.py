@@ -99,7 +99,11 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize("name", ["w.txt.gz", "w.bin.gz"])
 def test_a_damaged_archive(tmp_path, name):
     path = write(tmp_path, name, text() if "txt" in name else binary())
-    path.write_bytes(path.read_bytes()[:-12])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-12])
+    with pytest.raises(DataError, match="cannot be read as word vectors"):
+        read_word_vectors(path, WANTED)
+    path.write_bytes(whole[:12] + b"\xff" * 20 + whole[32:])
     with pytest.raises(DataError, match="cannot be read as word vectors"):
         read_word_vectors(path, WANTED)
     path.write_bytes(b"this is no archive")

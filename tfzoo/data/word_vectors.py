@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +50,11 @@ def read_word_vectors(path: Path | str, words: Sequence[str]) -> tuple[NDArray, 
     wanted = {word: position for position, word in enumerate(words)}
     found: dict[int, NDArray] = {}
     try:
-        opened: IO[bytes] = gzip.open(path) if compressed else path.open("rb")  # type: ignore[assignment]
-        with opened as file:
+        with gzip.open(path) if compressed else path.open("rb") as file:
             vectors = _binary(path, file, wanted) if kind == ".bin" else _text(path, file, wanted)
             for position, vector in vectors:
                 found.setdefault(position, vector)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as word vectors: {error}") from error
     if not found:
         raise DataError(f"{path}: none of the {len(words)} words of the vocabulary is in this file.")
@@ -66,7 +66,7 @@ def read_word_vectors(path: Path | str, words: Sequence[str]) -> tuple[NDArray, 
     return positions, vectors_found
 
 
-def _text(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
+def _text(path: Path, file: BufferedIOBase, wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
     count, width, lines = None, None, 0
     for number, raw in enumerate(file, start=1):
         line = raw.decode("utf-8", errors="replace").rstrip("\r\n ")
@@ -91,7 +91,7 @@ def _text(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tuple
         raise DataError(f"{path}: cut off; line 1 promises {count} words, the file has {lines}.")
 
 
-def _binary(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
+def _binary(path: Path, file: BufferedIOBase, wanted: dict[str, int]) -> Iterator[tuple[int, NDArray]]:
     count, width = _header(path, file.readline(100).decode("utf-8", errors="replace").split())
     for number in range(count):
         word = _word(file)
@@ -102,7 +102,7 @@ def _binary(path: Path, file: IO[bytes], wanted: dict[str, int]) -> Iterator[tup
             yield wanted[word], np.frombuffer(values, dtype="<f4")
 
 
-def _word(file: IO[bytes]) -> str | None:
+def _word(file: BufferedIOBase) -> str | None:
     """Return the bytes up to the next blank as a word, None where there is no blank any more."""
     letters = bytearray()
     while len(letters) < LONGEST_WORD:

@@ -177,8 +177,10 @@ def top_hits(
         Whether the item at each of the first ``k`` ranks is relevant, bool ``[B, k]`` (False past
         the last candidate), and whether the scores of all eligible candidates are numbers.
     """
-    # The bits of a float32, read as an integer, order like the float; one more bit breaks ties.
-    bits = tf.bitcast(tf.cast(scores, tf.float32) + 0.0, tf.int32)
+    # The bits of a float32, read as an integer, order like the float; one more bit breaks ties. Adding 0
+    # would not do against -0.0: the graph optimiser leaves such an addition out.
+    scores = tf.cast(scores, tf.float32)
+    bits = tf.bitcast(tf.where(tf.equal(scores, 0.0), 0.0, scores), tf.int32)
     ordered = tf.cast(tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, 0x7FFFFFFF), bits), tf.int64)
     key = tf.where(eligible, 2 * ordered + tf.cast(~relevant, tf.int64), INELIGIBLE)
     length = tf.minimum(k, tf.shape(scores)[1])
