@@ -1,21 +1,15 @@
-"""One run from data to record."""
+"""A recipe applied to data: what is fixed before training."""
 
-import json
-import math
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
-from tfzoo import experiment as module
-from tfzoo.errors import DataError, TfzooError, UsageError
-from tfzoo.evaluation import mae, rmse
-from tfzoo.experiment import Experiment
-from tfzoo.runs import load_model, run, run_folder
+from tests.zoo import table
+from tfzoo.errors import DataError, UsageError
+from tfzoo.experiment import Experiment, interaction_matrix
 from tfzoo.training.recipe import load_recipe
-from tfzoo.training.record import RunRecord
-from tfzoo.training.settings import SplitSettings
-from tfzoo.training.splitting import make_split
 
 # Without XLA, which takes longer to compile than these runs take.
 FAST = ["training.epochs=3", "training.batch_size=64", "training.jit_compile=false"]
@@ -29,85 +23,6 @@ def prepare(interactions, *overrides, model="pmf", seed=0):
 
 def pairs(part):
     return set(zip(part.user_id.tolist(), part.item_id.tolist(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def finished(toy, tmp_path_factory):
-    """Return an experiment, its record and its folder."""
-    output = tmp_path_factory.mktemp("runs")
-    experiment = prepare(toy)
-    return experiment, *run(experiment, output)
-
-
-def test_a_random_split_covers_the_data_once(toy):
-    split = make_split(toy, SplitSettings(kind="random", ratios=(0.8, 0.1, 0.1)), seed=0)
-    parts = [split.train, split.validation, split.test]
-    assert [len(part) for part in parts] == [240, 30, 30]
-    assert set().union(*map(pairs, parts)) == pairs(toy)
-    assert "80/10/10" in split.protocol
-    other = make_split(toy, SplitSettings(kind="random", ratios=(0.8, 0.1, 0.1)), seed=1)
-    assert pairs(other.test) != pairs(split.test)
-
-
-def test_the_folds_of_a_k_fold_split_are_disjoint_and_cover_the_data(toy):
-    tests = []
-    for fold in range(3):
-        split = make_split(toy, SplitSettings(kind="k-fold", folds=3, fold=fold, validation=0.2), seed=0)
-        assert not pairs(split.train) & pairs(split.test)
-        assert [len(part) for part in (split.train, split.validation, split.test)] == [160, 40, 100]
-        assert f"fold {fold}" in split.protocol
-        tests.append(pairs(split.test))
-    assert set().union(*tests) == pairs(toy)
-    assert sum(map(len, tests)) == len(toy)
-
-
-def test_a_given_split_uses_the_published_rows(toy, monkeypatch):
-    order = np.random.default_rng(0).permutation(len(toy))
-    asked = []
-
-    def given_rows(name, interactions, fold):
-        asked.append((name, fold))
-        return order[:250], order[250:]
-
-    monkeypatch.setattr(module, "given_rows", given_rows)
-    split = make_split(toy, SplitSettings(kind="given", name="u1", validation=0.2), seed=0)
-    assert asked == [("toy", "u1")]
-    assert pairs(split.test) == pairs(toy.take(order[250:]))
-    assert len(split.validation) == 50
-    assert pairs(split.train) | pairs(split.validation) == pairs(toy.take(order[:250]))
-
-
-def test_a_given_split_needs_a_name_and_a_data_set_that_has_it(toy):
-    with pytest.raises(UsageError, match=r"split\.name"):
-        make_split(toy, SplitSettings(kind="given"), seed=0)
-    with pytest.raises(UsageError, match="'toy' has no published folds"):
-        make_split(toy, SplitSettings(kind="given", name="u1"), seed=0)
-    with pytest.raises(UsageError, match="Unknown fold 'u9'"):
-        make_split(replace(toy, name="ml-100k"), SplitSettings(kind="given", name="u9"), seed=0)
-
-
-def test_cold_rows_are_kept_or_dropped(toy):
-    settings = {"ratios": (0.2, 0.4, 0.4)}
-    kept = make_split(toy, SplitSettings(**settings), seed=0)
-    dropped = make_split(toy, SplitSettings(cold="drop", **settings), seed=0)
-    known = set(kept.train.user_id.tolist())
-    assert set(kept.test.user_id.tolist()) - known
-    assert not set(dropped.test.user_id.tolist()) - known
-    assert pairs(dropped.test) < pairs(kept.test)
-    assert "cold users and items dropped" in dropped.protocol
-
-
-def test_oversampling_leaks(toy):
-    split = make_split(toy, SplitSettings(oversample=3), seed=0)
-    assert len(split.train) == 630
-    assert pairs(split.train) & pairs(split.test)
-
-
-def test_ratios_that_do_not_add_up_and_empty_parts_are_refused(toy):
-    with pytest.raises(UsageError, match="add up to 1"):
-        make_split(toy, SplitSettings(ratios=(0.5, 0.1, 0.1)), seed=0)
-    with pytest.raises(DataError, match="part is empty"):
-        make_split(toy.take(np.arange(2)), SplitSettings(), seed=0)
 
 
 def test_a_negative_seed_is_refused(toy):
@@ -147,125 +62,107 @@ def test_the_fingerprint_changes_with_held_out_ratings(toy):
     assert prepare(replace(toy, rating=ratings)).fingerprint() != base.fingerprint()
 
 
-def test_the_record_has_every_field(finished):
-    experiment, record, folder = finished
-    assert (record.model, record.task, record.dataset) == ("pmf", "rating", "toy")
-    assert record.protocol == experiment.split.protocol
-    assert record.recipe["name"] == "paper"
-    assert record.recipe["training"]["epochs"] == 3
-    assert record.seed == 0
-    assert record.parameters == 10 * (31 + 21)
-    assert record.metrics.keys() == {"train", "validation", "test"}
-    for part in record.metrics.values():
-        assert {"rmse", "mae", "rmse_unclipped", "mae_unclipped", "rmse_user_mean"} <= part.keys()
-        assert all(type(value) is float and math.isfinite(value) for value in part.values())
-    assert record.paper is None
-    assert [set(row) for row in record.history] == [{"loss", "val_rmse", "val_mae"}] * 3
-    assert record.timing.keys() == {"train_seconds", "epochs", "examples_per_second", "evaluate_seconds"}
-    assert record.timing["epochs"] == 3
-    assert record.timing["train_seconds"] > 0
-    assert record.peak_memory_mb > 0
-    assert {"python", "tensorflow", "keras", "numpy"} <= record.versions.keys()
-    assert "commit" in RunRecord.model_fields
-    assert folder.name == "seed-0"
-    assert folder.parent.name == "pmf-toy-paper"
-    assert RunRecord.load(folder) == record
-    json.loads((folder / "record.json").read_text(encoding="utf-8"))
+def test_the_fingerprint_changes_with_times_and_texts(toy):
+    # Sessions are put in order by time, and documents are made of texts.
+    base = prepare(toy).fingerprint()
+    text = np.array(["good"] * len(toy), object)
+    changed = np.array(["good"] * (len(toy) - 1) + ["bad"], object)
+    prints = {
+        base,
+        prepare(replace(toy, timestamp=toy.timestamp[::-1])).fingerprint(),
+        prepare(replace(toy, text=text)).fingerprint(),
+        prepare(replace(toy, text=changed)).fingerprint(),
+    }
+    assert len(prints) == 4
 
 
-def test_the_folder_holds_what_it_should(finished):
-    _, _, folder = finished
-    assert sorted(entry.name for entry in folder.iterdir()) == ["model.keras", "record.json", "vocabulary"]
-    items = (folder / "vocabulary" / "items.txt").read_text(encoding="utf-8").splitlines()
-    assert items == [f"film-{number:02d}" for number in range(20)]
+def test_the_fingerprint_changes_with_negatives_and_known_histories(toy):
+    def ranking(*overrides):
+        return prepare(toy, *overrides, model="ease")
+
+    base = ranking("split.kind=leave-out", "split.negatives=5")
+    held_out = ranking("split.kind=strong-generalization", "split.held_out_users=3")
+    drawn = base.split.negatives["test"]
+    other = {"test": replace(drawn, item_id=drawn.item_id[:, ::-1])}
+    fold_in = held_out.split.fold_in
+    experiments = [
+        base,
+        replace(base, split=replace(base.split, negatives=other)),
+        replace(base, split=replace(base.split, variants={"test, half": base.split.test})),
+        held_out,
+        replace(held_out, split=replace(held_out.split, fold_in=fold_in.take(np.arange(5)))),
+        prepare(toy, "split.kind=leave-out", "split.negatives=5", "filter.min_rating=3", model="ease"),
+    ]
+    assert len({experiment.fingerprint() for experiment in experiments}) == len(experiments)
 
 
-def test_the_figures_of_the_record_are_those_of_the_saved_model(finished):
-    experiment, record, folder = finished
-    model = load_model(folder)
-    for part in ("train", "validation", "test"):
-        pairs_ = getattr(experiment.split, part)
-        inputs = {"user_id": pairs_.user_id, "item_id": pairs_.item_id}
-        predicted = np.clip(model(inputs)["rating"].numpy(), 1, 5)
-        assert record.metrics[part]["rmse"] == pytest.approx(rmse(pairs_.ratings, predicted), abs=1e-6)
-        assert record.metrics[part]["mae"] == pytest.approx(mae(pairs_.ratings, predicted), abs=1e-6)
-    best = record.history[record.best_epoch - 1]
-    assert best["val_rmse"] == min(row["val_rmse"] for row in record.history)
+def test_what_is_filtered_is_gone_from_data_and_vocabularies(toy):
+    experiment = prepare(toy, "filter.min_rating=4", "filter.min_item_interactions=3", model="ease")
+    kept = experiment.interactions
+    assert kept.ratings.min() >= 4
+    assert kept.item_counts()[1:].min() >= 3
+    assert "filter" in kept.notes[-1]
+    parts = (experiment.split.train, experiment.split.validation, experiment.split.test)
+    assert sum(map(len, parts)) == len(kept) < len(toy)
+    model = experiment.build()
+    assert model.output["scores"].shape == (None, kept.num_items + 1)
 
 
-def test_paper_figures_of_a_named_data_set_reach_the_record(toy, tmp_path):
-    record, _ = run(prepare(replace(toy, name="ml-100k"), "training.epochs=1"), tmp_path)
-    assert record.paper["metrics"] == {"mae": 0.728, "rmse": 0.920}
+def test_data_that_lacks_what_the_task_needs_is_refused(toy):
+    with pytest.raises(DataError, match="no ratings"):
+        prepare(replace(toy, rating=None))
+    with pytest.raises(DataError, match="no review texts"):
+        prepare(toy, model="deepconn")
+    assert prepare(replace(toy, rating=None), model="gmf").task.name == "implicit"
 
 
-def test_a_run_repeats_itself(finished, toy, tmp_path):
-    _, record, _ = finished
-    again, _ = run(prepare(toy), tmp_path)
-    assert again.metrics == record.metrics
-    assert again.history == record.history
-    assert again.fingerprint == record.fingerprint
-    other, _ = run(prepare(toy, seed=1), tmp_path)
-    assert other.metrics != record.metrics
+def test_the_experiment_of_the_final_model(toy):
+    experiment = prepare(toy, model="ease")
+    assert experiment.refitted() is experiment
+    refit = prepare(toy, "training.refit=true", model="ease")
+    final = refit.refitted()
+    assert pairs(final.split.train) == pairs(refit.split.train) | pairs(refit.split.validation)
+    assert final.split.test is refit.split.test
+    held_out = prepare(toy, "training.refit=true", "split.kind=strong-generalization", model="ease")
+    with pytest.raises(UsageError, match="held-out users"):
+        held_out.refitted()
 
 
-def test_the_order_of_the_rows_in_the_file_does_not_matter(finished, toy, tmp_path):
-    _, record, _ = finished
-    shuffled = toy.take(np.random.default_rng(5).permutation(len(toy)))
-    assert run(prepare(shuffled), tmp_path)[0].metrics == record.metrics
+def test_solved_weights_come_from_the_training_part_alone(toy):
+    experiment = prepare(toy, model="popularity")
+    train = experiment.split.train
+    scores = experiment.build()({"user_row": np.zeros((1, 21), np.float32)})["scores"].numpy()[0]
+    assert scores.tolist() == train.item_counts().tolist()
+    assert scores.sum() < len(toy)
 
 
-def test_resume_returns_a_finished_run_without_training(finished):
-    experiment, record, folder = finished
-    epochs = []
-    again, same = run(experiment, folder.parents[1], resume=True, on_epoch=epochs.append)
-    assert epochs == []
-    assert again == record
-    assert same == folder
+def test_a_model_is_built_with_the_recipes_options_and_with_changes(toy):
+    experiment = prepare(toy, "builder.mean_rating=auto", "builder.embedding_dim=3")
+    train = experiment.split.train
+    assert experiment.builder_options()["mean_rating"] == pytest.approx(train.ratings.mean())
+    assert experiment.build().get_layer("user_tower").output_shape == (None, 3)
+    assert experiment.build(embedding_dim=5).get_layer("user_tower").output_shape == (None, 5)
+    one, other = (experiment.build().get_weights() for _ in range(2))
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
-def test_resume_of_a_finished_run_with_other_settings_is_refused(finished, toy):
-    _, record, folder = finished
-    with pytest.raises(TfzooError, match="other settings or other data"):
-        run(prepare(toy, "training.epochs=4"), folder.parents[1], resume=True)
-    assert RunRecord.load(folder) == record
+def test_building_keeps_the_precision(toy):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    prepare(toy).build()
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
 
 
-def test_an_interrupted_run_ends_as_the_unbroken_one(finished, toy, tmp_path):
-    _, record, _ = finished
-
-    def interrupt(state):
-        if state.epoch == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(prepare(toy), tmp_path, on_epoch=interrupt)
-    folder = run_folder(tmp_path, prepare(toy).recipe, "toy", 0)
-    assert sorted(entry.name for entry in folder.iterdir()) == ["checkpoint.npz"]
-    epochs = []
-    resumed, _ = run(prepare(toy), tmp_path, resume=True, on_epoch=lambda state: epochs.append(state.epoch))
-    assert epochs == [3]
-    assert resumed.metrics == record.metrics
-    assert resumed.history == record.history
-    assert not (folder / "checkpoint.npz").exists()
+def test_the_interaction_matrix_has_each_pair_once():
+    data = table([1, 1, 1, 3], [2, 2, 4, 1], num_users=4, num_items=5)
+    matrix = interaction_matrix(data)
+    assert (matrix.shape, matrix.dtype, matrix.nnz) == ((5, 6), np.float32, 3)
+    expected = np.zeros((5, 6))
+    expected[[1, 1, 3], [2, 4, 1]] = 1
+    np.testing.assert_array_equal(matrix.toarray(), expected)
 
 
-def test_without_resume_an_old_run_is_forgotten_and_other_files_stay(toy, tmp_path):
-    experiment = prepare(toy, "training.epochs=1")
-    folder = run_folder(tmp_path, experiment.recipe, "toy", 0)
-    folder.mkdir(parents=True)
-    for name in ("checkpoint.npz", "record.json", "model.keras", "notes.txt"):
-        (folder / name).write_text("old", encoding="utf-8")
-    seen = []
-
-    def look(_):
-        seen.extend(entry.name for entry in folder.iterdir())
-
-    run(experiment, tmp_path, on_epoch=look)
-    assert sorted(seen) == ["checkpoint.npz", "notes.txt"]
-    assert (folder / "notes.txt").read_text(encoding="utf-8") == "old"
-    assert RunRecord.load(folder).timing["epochs"] == 1
-
-
-def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="No trained model at"):
-        load_model(tmp_path)
+def test_the_evaluator_is_the_tasks(toy):
+    for model, parts in (("pmf", ("train", "validation", "test")), ("ease", ("validation", "test"))):
+        experiment = prepare(toy, model=model)
+        assert experiment.evaluator(experiment.build()).parts == parts

@@ -73,6 +73,8 @@ class Experiment:
                 continue
             for column in (part.user_id, part.item_id, part.rating, part.timestamp):
                 digest.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+            if part is not None and part.text is not None:
+                digest.update("\x1f".join(part.text).encode())
             digest.update(b"" if part.text is None else "\0".join(part.text).encode())
         for negatives in split.negatives.values():
             digest.update(np.ascontiguousarray(negatives.item_id).tobytes())

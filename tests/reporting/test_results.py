@@ -9,7 +9,9 @@ from tfzoo.errors import TfzooError, UsageError
 from tfzoo.reporting.results import collect, load_records, markdown, metric_rows, summarise
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
+from tfzoo.training.settings import Recipe
 
+RECIPE = {"model": "pmf", "name": "paper", "task": {}, "training": {"epochs": 2}}
 PAPER = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": "The paper leaks."}
 
 
@@ -20,7 +22,7 @@ def record(seed=0, rmse=1.0, **changes):
         "dataset": "ml-100k",
         "data": {"dataset": "ml-100k"},
         "protocol": f"random 70/15/15, seed {seed}",
-        "recipe": {"name": "paper", "training": {"epochs": 2}},
+        "recipe": RECIPE,
         "seed": seed,
         "fingerprint": f"print-{seed}",
         "parameters": 12345,
@@ -41,6 +43,26 @@ def record(seed=0, rmse=1.0, **changes):
         "commit": None,
     }
     return RunRecord(**{**values, **changes})
+
+
+def ranking_record(seed=0, model="gmf", **changes):
+    """Return a record of ranked lists, with a variant of the test part."""
+    test = {"hr@10": 0.5, "ndcg@10": 0.25 + seed / 4, "precision@10": 0.125, "recall@10": 0.4, "map@10": 0.2}
+    values = {
+        "model": model,
+        "task": "implicit",
+        "protocol": f"given split two: stored negatives, seed {seed}, sampled-99 ranking",
+        "recipe": {"model": model, "name": "own", "task": {"cutoffs": [10]}},
+        "metrics": {
+            "validation": {"ndcg@10": 0.75},
+            "test": {**test, "mrr@10": 0.0625},
+            "test without fakes": {key: value / 2 for key, value in test.items()},
+            "found": {"kl_cap": 0.3},
+        },
+        "headline": "recall and map are divided by all relevant items",
+        "paper": {"source": "Table 1", "metrics": {"ndcg@10": 0.1357, "hr@10": 0.4}, "remark": ""},
+    }
+    return record(seed, **{**values, **changes})
 
 
 def cells(text, first):
@@ -69,7 +91,7 @@ def test_one_seed_has_no_deviation():
 
 
 def test_groups_are_data_set_model_and_recipe():
-    tuned = {"name": "tuned", "training": {"epochs": 2}}
+    tuned = {**RECIPE, "name": "tuned"}
     records = [
         record(0),
         record(1),
@@ -89,15 +111,27 @@ def test_groups_are_data_set_model_and_recipe():
 
 
 def test_records_of_one_name_with_different_settings_are_refused():
-    other = {"name": "paper", "training": {"epochs": 3}}
+    other = {**RECIPE, "training": {"epochs": 3}}
     with pytest.raises(UsageError, match="ml-100k pmf paper were made with different settings"):
         summarise([record(0), record(1, recipe=other)])
 
 
 def test_one_seed_twice_with_different_settings_is_refused():
-    other = {"name": "paper", "training": {"epochs": 3}}
+    other = {**RECIPE, "training": {"epochs": 3}}
     with pytest.raises(UsageError, match="different settings"):
         summarise([record(0), record(0, 0.5, recipe=other)])
+
+
+def test_settings_that_a_record_lacks_are_todays_defaults():
+    full = Recipe(**RECIPE, description="other words").model_dump(mode="json")
+    (summary,) = summarise([record(0), record(1, recipe=full)])
+    assert summary.settings["split"]["kind"] == "random"
+    assert "description" not in summary.settings
+
+
+def test_a_record_with_settings_of_another_version_is_one_clear_error():
+    with pytest.raises(UsageError, match=r"ml-100k pmf.*unknown key 'new'"):
+        summarise([record(0, recipe={**RECIPE, "new": 1})])
 
 
 def test_the_same_record_twice_counts_once():
@@ -108,40 +142,91 @@ def test_the_same_record_twice_counts_once():
 def test_metric_rows_show_the_gap_to_the_paper():
     (summary,) = summarise([record(0, 1.0), record(1, 0.9)])
     assert metric_rows(summary) == [
-        ("rmse", "0.900", "0.9500 ± 0.0707", "+0.050"),
+        ("rmse", "0.900", "0.9500 ± 0.0707", "+0.0500"),
         ("mae", "", "0.4750 ± 0.0354", ""),
         ("rmse_unclipped", "", "1.0750 ± 0.0707", ""),
     ]
     (summary,) = summarise([record(0, 0.8, paper=None)])
     assert metric_rows(summary)[0] == ("rmse", "", "0.8000", "")
+    (summary,) = summarise([ranking_record()])
+    rows = {row[0]: row[1:] for row in metric_rows(summary)}
+    assert rows["ndcg@10"] == ("0.1357", "0.2500", "+0.1143")
+    assert rows["hr@10"] == ("0.400", "0.5000", "+0.1000")
+    assert rows["mrr@10"] == ("", "0.0625", "")
 
 
 def test_the_markdown_table_has_the_figures():
     text = markdown(summarise([record(0, 1.0), record(1, 0.9), record(0, model="edrs", paper=None)]))
-    assert "## ml-100k" in text
-    assert cells(text, "pmf") == [
-        "pmf",
-        "paper",
-        "random 70/15/15",
-        "2",
-        "0.900",
-        "0.9500 ± 0.0707",
-        "",
-        "0.4750 ± 0.0354",
-        "1.0750",
-        "0.2500",
-        "12,345",
-        "15",
-    ]
-    header = cells(text, "model")
-    assert len(header) == len(cells(text, "pmf")) == len(cells(text, "edrs"))
-    assert header[4:6] == ["RMSE paper", "RMSE ours"]
+    assert "## ml-100k: random 70/15/15" in text
+    assert "Protocol: random 70/15/15." in text
+    assert "Metrics: rmse is clipped." in text
+    figures = dict(zip(cells(text, "model"), cells(text, "pmf"), strict=True))
+    assert figures == {
+        "model": "pmf",
+        "recipe": "paper",
+        "trained on": "train",
+        "seeds": "2",
+        "rmse paper": "0.900",
+        "rmse ours": "0.9500 ± 0.0707",
+        "mae": "0.4750 ± 0.0354",
+        "rmse_unclipped": "1.0750 ± 0.0707",
+        "parameters": "12,345",
+        "seconds": "15",
+    }
+    assert len(cells(text, "edrs")) == len(figures)
     assert cells(text, "edrs")[4] == ""
     assert text.endswith("\n")
 
 
+def test_ranked_lists_have_their_own_columns_and_variants_their_own_rows():
+    text = markdown(summarise([ranking_record(0), ranking_record(1), record(0)]))
+    assert "## ml-100k: given split two" in text
+    assert "Protocol: given split two: stored negatives, sampled-99 ranking." in text
+    part = text[text.index("given split two") :]
+    header = next(line for line in part.splitlines() if line.startswith("| model |"))
+    columns = [cell.strip() for cell in header.strip("|").split("|")]
+    expected = ["model", "recipe", "trained on", "seeds", "hr@10 paper", "hr@10 ours", "ndcg@10 paper"]
+    expected += ["ndcg@10 ours", "precision@10", "recall@10", "map@10", "parameters", "seconds"]
+    assert columns == expected
+    full = dict(zip(columns, cells(part, "gmf"), strict=True))
+    variant = dict(zip(columns, cells(part, "gmf (test without fakes)"), strict=True))
+    assert full["ndcg@10 paper"] == "0.1357"
+    assert full["hr@10 paper"] == "0.400"
+    assert full["ndcg@10 ours"] == "0.3750 ± 0.1768"
+    # The paper's figure is of the whole test part.
+    assert variant["ndcg@10 paper"] == variant["hr@10 paper"] == ""
+    assert variant["hr@10 ours"] == "0.2500 ± 0.0000"
+    assert "kl_cap" not in text
+    assert "0.75" not in part
+
+
+def test_a_table_is_for_one_data_set_protocol_and_definition():
+    refitted = ranking_record(
+        model="ease",
+        protocol="given split two: stored negatives, seed 0, refitted with validation, sampled-99 ranking",
+    )
+    others = [
+        ranking_record(model="mlp", protocol="full ranking of all", paper=None),
+        ranking_record(model="neumf", dataset="ml-1m"),
+        ranking_record(model="bmf", headline="another definition"),
+    ]
+    summaries = summarise([ranking_record(), refitted, *others])
+    text = markdown(summaries)
+    assert text.count("| model |") == 4
+    # Trained on validation too, but measured alike: one table.
+    assert cells(text, "ease")[2] == "train + validation"
+    assert cells(text, "gmf")[2] == "train"
+    tables = text.split("## ")
+    (together,) = [table for table in tables if "| gmf |" in table]
+    assert "| ease |" in together
+    (full,) = [table for table in tables if "| mlp |" in table]
+    assert "hr@10 paper" not in full
+    assert "hr@10 paper" in together
+    assert text.index("## ml-100k") < text.index("## ml-1m")
+
+
 def test_the_reason_for_a_gap_is_printed_once_from_the_recipe_of_today_or_else_the_record():
-    own = {"name": "own", "training": {"epochs": 2}}
+    own = {**RECIPE, "name": "own"}
     text = markdown(summarise([record(0, recipe=own), record(1, recipe=own)]))
     assert text.count("The paper leaks.") == 1
     shipped = load_recipe("pmf", "ml-100k", "paper").reported.remark
@@ -149,12 +234,6 @@ def test_the_reason_for_a_gap_is_printed_once_from_the_recipe_of_today_or_else_t
     assert shipped
     assert text.count(shipped) == 1
     assert "The paper leaks." not in text
-
-
-def test_the_markdown_has_one_table_for_each_data_set():
-    text = markdown(summarise([record(0), record(0, dataset="ml-1m")]))
-    assert text.index("## ml-100k") < text.index("## ml-1m")
-    assert text.count("| model |") == 2
 
 
 def test_collect_drops_the_history_and_nothing_else(tmp_path):

@@ -303,7 +303,7 @@ def test_models_without_rows_store_none(toy):
 
 def test_tasks_by_name():
     assert get_task("rating") is RatingTask
-    with pytest.raises(UsageError, match=r"Unknown task 'ratings'\. Did you mean 'rating'\?"):
+    with pytest.raises(UsageError, match=r"Unknown task 'ratings'\. Did you mean 'rating'"):
         get_task("ratings")
 
 

@@ -1,14 +1,17 @@
 """Recipes: defaults, checks with the nearest right name, files, data sets' own values, overrides."""
 
 import signal
+from importlib.resources import files
 
 import pytest
 import yaml
 
+from tfzoo.data.datasets import list_datasets
 from tfzoo.errors import UsageError
-from tfzoo.models import list_models
-from tfzoo.training.recipe import list_recipes, load_recipe, resolve_builder
-from tfzoo.training.settings import Recipe, SplitSettings, TrainingSettings, parse
+from tfzoo.models import list_models, model_info
+from tfzoo.tasks import get_task
+from tfzoo.training.recipe import list_protocols, list_recipes, load_recipe, resolve_builder
+from tfzoo.training.settings import FilterSettings, Recipe, SplitSettings, TrainingSettings, parse
 
 SHIPPED = [(model, recipe) for model in list_models() for recipe in list_recipes(model)]
 
@@ -30,18 +33,25 @@ def test_defaults():
     assert recipe.builder == {}
     assert recipe.task == {}
     assert recipe.reported is None
+    assert recipe.pretraining is None
+    assert recipe.filter == FilterSettings(
+        min_rating=None, min_user_interactions=0, min_item_interactions=0, iterate=False
+    )
     assert recipe.split == SplitSettings(
         kind="random", ratios=(0.7, 0.15, 0.15), folds=5, fold=0, name=None, validation=0.1, cold="keep"
     )
     assert recipe.training.model_dump() == {
         "optimizer": "adam",
         "learning_rate": 1e-3,
+        "momentum": 0.0,
         "schedule": "constant",
         "weight_decay": 0.0,
         "batch_size": 512,
         "epochs": 100,
         "patience": 10,
         "restore_best": True,
+        "validate_every": 1,
+        "refit": False,
         "average": 0.0,
         "steps_per_call": None,
         "jit_compile": None,
@@ -54,20 +64,74 @@ def test_settings_cannot_be_changed_in_place():
         TrainingSettings().epochs = 5
 
 
-@pytest.mark.parametrize("dataset", ["ml-100k", "ml-1m", "a-data-set-nobody-has"])
+def measured(recipe):
+    """Return the names of the test metrics that a run with a recipe gives."""
+    task = get_task(model_info(recipe.model).task)
+    settings = task.Settings(**recipe.task)
+    if task.evaluation == "rating":
+        return {"rmse", "mae"}
+    return {f"{metric}@{cutoff}" for metric in settings.measured() for cutoff in settings.cutoffs}
+
+
 @pytest.mark.parametrize(("model", "name"), SHIPPED)
-def test_every_shipped_recipe_loads(model, name, dataset):
-    recipe = load_recipe(model, dataset, name)
-    assert (recipe.model, recipe.name) == (model, name)
-    assert recipe.task["loss"] in ("mse", "mae")
-    if recipe.reported is not None:
-        assert recipe.reported.metrics.keys() <= {"rmse", "mae"}
-    # The resolved recipe is what the record stores: it must come back from its own JSON.
-    assert Recipe(**recipe.model_dump(mode="json")) == recipe
+def test_every_shipped_recipe_loads_for_every_data_set(model, name):
+    text = (files("tfzoo.recipes") / model / f"{name}.yaml").read_text(encoding="utf-8")
+    named = set(yaml.safe_load(text).get("datasets") or {})
+    assert named <= set(list_datasets())
+    for dataset in sorted({"ml-100k", "ml-1m", "a-data-set-nobody-has", *named}):
+        recipe = load_recipe(model, dataset, name)
+        assert (recipe.model, recipe.name) == (model, name)
+        if recipe.reported is not None:
+            assert recipe.reported.metrics.keys() <= measured(recipe), dataset
+        # The resolved recipe is what the record stores: it must come back from its own JSON.
+        assert Recipe(**recipe.model_dump(mode="json")) == recipe
 
 
 def test_every_model_has_the_recipe_paper():
     assert {model for model in list_models() if "paper" not in list_recipes(model)} == set()
+
+
+@pytest.mark.parametrize("protocol", list_protocols())
+def test_a_protocol_says_how_data_is_filtered_divided_and_measured(protocol):
+    text = (files("tfzoo.recipes") / "protocols" / f"{protocol}.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    assert values.keys() <= {"filter", "split", "task"}
+    recipe = load_recipe("ease", "ml-1m", "paper", protocol=protocol)
+    assert recipe.name == f"paper-{protocol}"
+    assert recipe.reported is None
+    assert recipe.split == SplitSettings(**values["split"])
+    assert recipe.filter == FilterSettings(**values.get("filter", {}))
+    assert recipe.builder == load_recipe("ease", "ml-1m").builder
+    cutoffs = values.get("task", {}).get("cutoffs")
+    assert cutoffs is None or recipe.task["cutoffs"] == cutoffs
+
+
+def test_the_values_of_a_recipe_win_over_its_protocol(recipe_file):
+    path = recipe_file({"protocol": "leave-one-out-99", "split": {"negatives": 20}})
+    recipe = load_recipe("gmf", "toy", path)
+    assert (recipe.split.kind, recipe.split.leave, recipe.split.negatives) == ("leave-out", 1, 20)
+    assert recipe.name == "own"
+    changed = load_recipe("gmf", "toy", path, protocol="leave-one-out", overrides=["split.leave=3"])
+    assert (changed.split.leave, changed.split.negatives) == (3, None)
+
+
+def test_an_unknown_protocol_is_refused(recipe_file):
+    message = r"Unknown protocol 'leave-on-out'\. Did you mean .*'leave-one-out'"
+    with pytest.raises(UsageError, match=message):
+        load_recipe("gmf", "toy", "paper", protocol="leave-on-out")
+    with pytest.raises(UsageError, match=message):
+        load_recipe("gmf", "toy", recipe_file({"protocol": "leave-on-out"}))
+
+
+def test_pretraining_settings(recipe_file):
+    values = {"alpha": 0.25, "training": {"epochs": 3, "optimizer": "sgd"}}
+    recipe = load_recipe("neumf", "toy", recipe_file({"pretraining": values}))
+    assert recipe.pretraining.alpha == 0.25
+    assert (recipe.pretraining.training.epochs, recipe.pretraining.training.optimizer) == (3, "sgd")
+    assert Recipe(**recipe.model_dump(mode="json")) == recipe
+    for key, message in (("alpha", "pretraining.alpha"), ("beta", "unknown key 'beta' in 'pretraining'")):
+        with pytest.raises(UsageError, match=message):
+            load_recipe("neumf", "toy", recipe_file({"pretraining": {key: 1.5}}))
 
 
 def test_paper_figures_and_settings_of_edrs():
@@ -167,6 +231,8 @@ def test_an_empty_file_gives_the_defaults(recipe_file):
         ("training.schedule=cosine", "training", "schedule", "cosine"),
         ("split.ratios=[0.8, 0.1, 0.1]", "split", "ratios", (0.8, 0.1, 0.1)),
         ("split.name=u1", "split", "name", "u1"),
+        ("filter.min_rating=4", "filter", "min_rating", 4.0),
+        ("training.refit=true", "training", "refit", True),
         (" training.epochs =3", "training", "epochs", 3),
     ],
 )
@@ -197,7 +263,7 @@ def test_overrides_win_over_the_values_of_the_data_set():
     ("override", "message"),
     [
         ("training.epoch=5", r"unknown key 'epoch' in 'training'. Did you mean 'epochs'\?"),
-        ("traning.epochs=5", r"unknown key 'traning'. Did you mean 'training'\?"),
+        ("traning.epochs=5", r"unknown key 'traning'. Did you mean 'training'"),
         ("training.epochs=many", r"'training.epochs'.*Received 'many'"),
         ("training.epochs=2.5", r"'training.epochs'.*Received 2.5"),
         ("training.epochs=0", r"'training.epochs'.*Received 0"),
@@ -206,6 +272,10 @@ def test_overrides_win_over_the_values_of_the_data_set():
         ("training.learning_rate=0", r"'training.learning_rate'.*greater than 0"),
         ("training.learning_rate=-1", r"'training.learning_rate'.*greater than 0"),
         ("training.optimizer=adamm", r"'training.optimizer'.*'adam'"),
+        ("training.momentum=0.5", r"only sgd, rmsprop, gru4rec-adagrad take a momentum.*'adam'"),
+        ("training.validate_every=0", r"'training.validate_every'"),
+        ("filter.min_user_interactions=-1", r"'filter.min_user_interactions'"),
+        ("split.negatives=0", r"'split.negatives'"),
         ("training.average=1.0", r"'training.average'.*less than 1"),
         ("training.patience=0", r"'training.patience'"),
         ("split.kind=radnom", r"'split.kind'.*'random'"),
@@ -245,7 +315,7 @@ def test_all_problems_are_named_at_once():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"trainig": {"epochs": 1}}, r"unknown key 'trainig'. Did you mean 'training'\?"),
+        ({"trainig": {"epochs": 1}}, r"unknown key 'trainig'. Did you mean 'training'"),
         ({"training": 5}, r"'training'"),
         ({"builder": [1]}, r"'builder'"),
         ({"task": "mse"}, r"'task'"),

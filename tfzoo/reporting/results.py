@@ -15,7 +15,7 @@ from tfzoo.tasks import Task, get_task
 from tfzoo.training.checkpoint import write_atomically
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
-from tfzoo.training.settings import Recipe
+from tfzoo.training.settings import Recipe, parse
 
 REFITTED = ", refitted with validation"
 
@@ -53,7 +53,8 @@ class Summary:
     @property
     def settings(self) -> dict[str, Any]:
         """The recipe without its prose and the paper's figures, complete with today's defaults."""
-        recipe = Recipe(**self.first.recipe).model_dump(mode="json")
+        where = f"the record of {self.first.dataset} {self.first.model}"
+        recipe = parse(Recipe, self.first.recipe, where).model_dump(mode="json")
         return {k: v for k, v in recipe.items() if k not in ("description", "reported")}
 
     @property

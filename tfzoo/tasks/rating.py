@@ -20,7 +20,6 @@ from tfzoo.tasks.base import Features, Scorer, Task
 
 SIDES = ("user", "item")
 PAIRS_PER_CALL = 32768
-IDS_PER_CALL = 2048
 
 
 class RatingSettings(BaseModel):
@@ -50,10 +49,10 @@ class RatingTask(Task):
     """
 
     name = "rating"
-    Settings = RatingSettings
+    Settings: ClassVar[type[BaseModel]] = RatingSettings
     evaluation = "rating"
     automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale")
-    settings: RatingSettings
+    settings: Any
 
     @property
     def monitor(self) -> str:
@@ -151,7 +150,7 @@ class RatingTask(Task):
         def predict(pairs: Interactions) -> NDArray[np.float32]:
             if len(pairs) == 0:
                 return np.empty(0, np.float32)
-            users, items = (_all_vectors(towers[side], features.num_ids[side]) for side in SIDES)
+            users, items = (_all_vectors(towers[side], features, side) for side in SIDES)
             user_id, item_id = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
             parts = [
                 rate(users, items, gather(user_id, rows), gather(item_id, rows)).numpy()
@@ -181,7 +180,12 @@ class PairFeatures(Features):
         names: input names of the model, among ``user_id``, ``item_id``, ``user_row``,
             ``item_row``.
         source: ratings that fill the rows; unused where the model reads ids only.
+
+    Attributes:
+        ids_per_call: for how many ids a tower is applied at once, which bounds the memory.
     """
+
+    ids_per_call = 2048
 
     def __init__(self, names: list[str], source: Interactions) -> None:
         super().__init__()
@@ -237,12 +241,12 @@ class RatingScorer(Scorer):
         self._user_tower = model.get_layer("user_tower")
         self._head = model.get_layer("head")
         self._vectors_of_items = _compiled_tower(model, features, "item")
-        vectors = _all_vectors(self._vectors_of_items, features.num_ids["item"])
+        vectors = _all_vectors(self._vectors_of_items, features, "item")
         self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
 
     def refresh(self) -> None:
         """Compute the item vectors anew."""
-        self.item_vectors.assign(_all_vectors(self._vectors_of_items, self.features.num_ids["item"]))
+        self.item_vectors.assign(_all_vectors(self._vectors_of_items, self.features, "item"))
 
     def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
         """Return the model's score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""
@@ -268,8 +272,8 @@ def _compiled_tower(
     return function.get_concrete_function(tf.TensorSpec([None], tf.int32))
 
 
-def _all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], num_ids: int) -> tf.Tensor:
+def _all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], features: PairFeatures, side: str) -> tf.Tensor:
     """Return the vector of every id, row 0 included."""
-    ids = range(0, num_ids + 1, IDS_PER_CALL)
-    parts = [tower(tf.range(first, min(first + IDS_PER_CALL, num_ids + 1))) for first in ids]
+    rows, step = features.num_ids[side] + 1, features.ids_per_call
+    parts = [tower(tf.range(first, min(first + step, rows))) for first in range(0, rows, step)]
     return tf.concat(parts, axis=0)

@@ -58,7 +58,7 @@ class ReviewRatingTask(RatingTask):
     """
 
     name = "review-rating"
-    Settings = ReviewRatingSettings  # type: ignore[assignment]
+    Settings: ClassVar[type[BaseModel]] = ReviewRatingSettings
     automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
     settings: Any
 
@@ -154,6 +154,8 @@ class DocumentFeatures(PairFeatures):
         length: words of a document that are read, by side.
         review_length: words that are kept of each review; None for all.
     """
+
+    ids_per_call = 256
 
     def __init__(
         self,

@@ -1,0 +1,156 @@
+"""One run from data to record."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tfzoo.errors import TfzooError, UsageError
+from tfzoo.evaluation import mae, rmse
+from tfzoo.experiment import Experiment
+from tfzoo.runs import load_model, run, run_folder
+from tfzoo.training.recipe import load_recipe
+from tfzoo.training.record import RunRecord
+
+# Without XLA, which takes longer to compile than these runs take.
+FAST = ["training.epochs=3", "training.batch_size=64", "training.jit_compile=false"]
+FAST += ["training.learning_rate=0.01", "training.checkpoint_seconds=0"]
+
+
+def prepare(interactions, *overrides, model="pmf", seed=0):
+    recipe = load_recipe(model, interactions.name, overrides=[*FAST, *overrides])
+    return Experiment.prepare(recipe, interactions, seed)
+
+
+@pytest.fixture(scope="module")
+def finished(toy, tmp_path_factory):
+    """Return an experiment, its record and its folder."""
+    output = tmp_path_factory.mktemp("runs")
+    experiment = prepare(toy)
+    return experiment, *run(experiment, output)
+
+
+def test_the_record_has_every_field(finished):
+    experiment, record, folder = finished
+    assert (record.model, record.task, record.dataset) == ("pmf", "rating", "toy")
+    assert record.protocol == experiment.split.protocol
+    assert record.recipe["name"] == "paper"
+    assert record.recipe["training"]["epochs"] == 3
+    assert record.seed == 0
+    assert record.parameters == 10 * (31 + 21)
+    assert record.metrics.keys() == {"train", "validation", "test"}
+    for part in record.metrics.values():
+        assert {"rmse", "mae", "rmse_unclipped", "mae_unclipped", "rmse_user_mean"} <= part.keys()
+        assert all(type(value) is float and math.isfinite(value) for value in part.values())
+    assert record.paper is None
+    assert [set(row) for row in record.history] == [{"loss", "val_rmse", "val_mae"}] * 3
+    assert record.timing.keys() == {"train_seconds", "epochs", "examples_per_second", "evaluate_seconds"}
+    assert record.timing["epochs"] == 3
+    assert record.timing["train_seconds"] > 0
+    assert record.peak_memory_mb > 0
+    assert {"python", "tensorflow", "keras", "numpy"} <= record.versions.keys()
+    assert "commit" in RunRecord.model_fields
+    assert folder.name == "seed-0"
+    assert folder.parent.name == "pmf-toy-paper"
+    assert RunRecord.load(folder) == record
+    json.loads((folder / "record.json").read_text(encoding="utf-8"))
+
+
+def test_the_folder_holds_what_it_should(finished):
+    _, _, folder = finished
+    assert sorted(entry.name for entry in folder.iterdir()) == ["model.keras", "record.json", "vocabulary"]
+    items = (folder / "vocabulary" / "items.txt").read_text(encoding="utf-8").splitlines()
+    assert items == [f"film-{number:02d}" for number in range(20)]
+
+
+def test_the_figures_of_the_record_are_those_of_the_saved_model(finished):
+    experiment, record, folder = finished
+    model = load_model(folder)
+    for part in ("train", "validation", "test"):
+        pairs_ = getattr(experiment.split, part)
+        inputs = {"user_id": pairs_.user_id, "item_id": pairs_.item_id}
+        predicted = np.clip(model(inputs)["rating"].numpy(), 1, 5)
+        assert record.metrics[part]["rmse"] == pytest.approx(rmse(pairs_.ratings, predicted), abs=1e-6)
+        assert record.metrics[part]["mae"] == pytest.approx(mae(pairs_.ratings, predicted), abs=1e-6)
+    best = record.history[record.best_epoch - 1]
+    assert best["val_rmse"] == min(row["val_rmse"] for row in record.history)
+
+
+def test_paper_figures_of_a_named_data_set_reach_the_record(toy, tmp_path):
+    record, _ = run(prepare(replace(toy, name="ml-100k"), "training.epochs=1"), tmp_path)
+    assert record.paper["metrics"] == {"mae": 0.728, "rmse": 0.920}
+
+
+def test_a_run_repeats_itself(finished, toy, tmp_path):
+    _, record, _ = finished
+    again, _ = run(prepare(toy), tmp_path)
+    assert again.metrics == record.metrics
+    assert again.history == record.history
+    assert again.fingerprint == record.fingerprint
+    other, _ = run(prepare(toy, seed=1), tmp_path)
+    assert other.metrics != record.metrics
+
+
+def test_the_order_of_the_rows_in_the_file_does_not_matter(finished, toy, tmp_path):
+    _, record, _ = finished
+    shuffled = toy.take(np.random.default_rng(5).permutation(len(toy)))
+    assert run(prepare(shuffled), tmp_path)[0].metrics == record.metrics
+
+
+def test_resume_returns_a_finished_run_without_training(finished):
+    experiment, record, folder = finished
+    epochs = []
+    again, same = run(experiment, folder.parents[1], resume=True, on_epoch=epochs.append)
+    assert epochs == []
+    assert again == record
+    assert same == folder
+
+
+def test_resume_of_a_finished_run_with_other_settings_is_refused(finished, toy):
+    _, record, folder = finished
+    with pytest.raises(TfzooError, match="other settings or other data"):
+        run(prepare(toy, "training.epochs=4"), folder.parents[1], resume=True)
+    assert RunRecord.load(folder) == record
+
+
+def test_an_interrupted_run_ends_as_the_unbroken_one(finished, toy, tmp_path):
+    _, record, _ = finished
+
+    def interrupt(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(prepare(toy), tmp_path, on_epoch=interrupt)
+    folder = run_folder(tmp_path, prepare(toy).recipe, "toy", 0)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["checkpoint.npz"]
+    epochs = []
+    resumed, _ = run(prepare(toy), tmp_path, resume=True, on_epoch=lambda state: epochs.append(state.epoch))
+    assert epochs == [3]
+    assert resumed.metrics == record.metrics
+    assert resumed.history == record.history
+    assert not (folder / "checkpoint.npz").exists()
+
+
+def test_without_resume_an_old_run_is_forgotten_and_other_files_stay(toy, tmp_path):
+    experiment = prepare(toy, "training.epochs=1")
+    folder = run_folder(tmp_path, experiment.recipe, "toy", 0)
+    folder.mkdir(parents=True)
+    for name in ("checkpoint.npz", "record.json", "model.keras", "notes.txt"):
+        (folder / name).write_text("old", encoding="utf-8")
+    seen = []
+
+    def look(_):
+        seen.extend(entry.name for entry in folder.iterdir())
+
+    run(experiment, tmp_path, on_epoch=look)
+    assert sorted(seen) == ["checkpoint.npz", "notes.txt"]
+    assert (folder / "notes.txt").read_text(encoding="utf-8") == "old"
+    assert RunRecord.load(folder).timing["epochs"] == 1
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="No trained model at"):
+        load_model(tmp_path)
