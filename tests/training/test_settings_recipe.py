@@ -134,6 +134,11 @@ def test_pretraining_settings(recipe_file):
             load_recipe("neumf", "toy", recipe_file({"pretraining": {key: 1.5}}))
 
 
+def test_a_model_without_parts_cannot_be_pretrained():
+    with pytest.raises(UsageError, match=r"model 'gmf' has no parts to pre-train"):
+        load_recipe("gmf", "toy", overrides=["pretraining.alpha=0.5"])
+
+
 def test_paper_figures_and_settings_of_edrs():
     recipe = load_recipe("edrs", "ml-100k")
     assert recipe.reported.metrics == {"mae": 0.626, "rmse": 0.831}

@@ -79,6 +79,10 @@ def load_recipe(
     for override in overrides:
         _override(values, override)
     settings: Recipe = parse(Recipe, values, f"recipe '{name}' of {model}")
+    if settings.pretraining is not None and info.pretraining is None:
+        raise UsageError(
+            f"recipe '{name}': model '{model}' has no parts to pre-train; leave 'pretraining' out."
+        )
     task_class = get_task(info.task)
     task = parse(task_class.Settings, settings.task, f"recipe '{name}' of {model}, task")
     builder = _check_builder(info, settings.builder, name, task_class.automatic)
