@@ -1,8 +1,6 @@
-"""Exported models: what a fresh process gets from them, and recommendations against brute force."""
+"""Exports of rating models: recommendations against brute force, versions, ids, files."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import keras
@@ -13,7 +11,7 @@ import tensorflow as tf
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError
-from tfzoo.models import create_model, list_models, model_info
+from tfzoo.models import create_model, model_info
 from tfzoo.serving.export import METADATA, export_saved_model, latest_version
 from tfzoo.tasks import RatingTask
 from tfzoo.tasks.rating import PairFeatures
@@ -21,47 +19,6 @@ from tfzoo.tasks.rating import PairFeatures
 SMALL = {"tower_units": (6, 4), "head_units": (5,), "embedding_dim": 4}
 BLANK_SCORE = -1e9
 UNKNOWN_USER = 12345
-# Ids of the toy data set: users 100, 107, ...; items film-00, film-01, ...
-BATCHES = {
-    "one": ([100], ["film-03"]),
-    "three": ([107, UNKNOWN_USER, 303], ["film-19", "film-00", "no such film"]),
-    "unknown": ([-1], [""]),
-}
-
-FRESH_PROCESS = """
-import json, sys
-import tensorflow as tf
-
-found = {}
-for name, (folder, batches) in json.load(sys.stdin).items():
-    loaded = tf.saved_model.load(folder)
-    rate, recommend = loaded.signatures["serving_default"], loaded.signatures["recommend"]
-    ratings = {}
-    for batch, (users, items) in batches.items():
-        answer = rate(user_id=tf.constant(users, tf.int64), item_id=tf.constant(items))
-        ratings[batch] = answer["rating"].numpy().tolist()
-    answer = recommend(
-        user_id=tf.constant([100, 999], tf.int64),
-        k=tf.constant([4, 2]),
-        exclude_ids=tf.constant([["film-01"], ["film-02"]]),
-    )
-    found[name] = {
-        "ratings": ratings,
-        "signatures": {
-            key: {
-                "inputs": {k: [s.dtype.name, s.shape.as_list()] for k, s in inputs[1].items()},
-                "outputs": {k: [s.dtype.name, s.shape.as_list()] for k, s in outputs.items()},
-            }
-            for key, signature in loaded.signatures.items()
-            for inputs, outputs in [(signature.structured_input_signature, signature.structured_outputs)]
-        },
-        "item_ids": [[item.decode() for item in row] for row in answer["item_ids"].numpy().tolist()],
-        "scores": answer["scores"].numpy().tolist(),
-        "known_user": answer["known_user"].numpy().tolist(),
-    }
-assert "tfzoo" not in sys.modules
-json.dump(found, sys.stdout, allow_nan=False)
-"""
 
 
 def build(name, train, *, seed=3, scale=0.4, **options):
@@ -86,14 +43,10 @@ def export(model, train, folder, **options):
     return export_saved_model(model, scorer_of(model, train), train, folder, **{"metadata": {}, **options})
 
 
-def keras_scores(model, train, users, items):
-    """Score dense ids with Keras; rows of the rating matrix are made here, with NumPy."""
-    matrix = np.zeros((train.num_users + 1, train.num_items + 1), np.float32)
-    matrix[train.user_id, train.item_id] = train.ratings
-    users, items = np.asarray(users, np.int32), np.asarray(items, np.int32)
-    inputs = {"user_id": users, "item_id": items, "user_row": matrix[users], "item_row": matrix.T[items]}
-    wanted = {tensor.name: inputs[tensor.name] for tensor in model.inputs}
-    return model(wanted, training=False)["rating"].numpy()
+def keras_scores(model, users, items):
+    """Score dense ids with Keras."""
+    inputs = {"user_id": np.asarray(users, np.int32), "item_id": np.asarray(items, np.int32)}
+    return model(inputs, training=False)["rating"].numpy()
 
 
 def brute_force(scores, train, user, k, excluded=(), *, keep_seen=False):
@@ -145,26 +98,6 @@ def served(train, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def every_model(train, tmp_path_factory):
-    """Export every model and ask each of them in one fresh process."""
-    folder = tmp_path_factory.mktemp("every")
-    models, question = {}, {}
-    for name in list_models():
-        models[name] = build(name, train)
-        question[name] = [str(export(models[name], train, folder / name)), BATCHES]
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH_PROCESS],
-        input=json.dumps(question),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return models, json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
 def negative(tmp_path_factory):
     """Text user ids, and whole-number item ids among which are -1 and -9."""
     random = np.random.default_rng(8)
@@ -179,74 +112,6 @@ def negative(tmp_path_factory):
         name="negative",
     )
     return Served(build("pmf", train), train, tmp_path_factory.mktemp("negative") / "pmf-negative")
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_signatures(every_model, name):
-    signatures = every_model[1][name]["signatures"]
-    assert signatures == {
-        "serving_default": {
-            "inputs": {"user_id": ["int64", [None]], "item_id": ["string", [None]]},
-            "outputs": {"rating": ["float32", [None]]},
-        },
-        "recommend": {
-            "inputs": {
-                "user_id": ["int64", [None]],
-                "k": ["int32", [None]],
-                "exclude_ids": ["string", [None, None]],
-            },
-            "outputs": {
-                "item_ids": ["string", [None, None]],
-                "scores": ["float32", [None, None]],
-                "known_user": ["bool", [None]],
-            },
-        },
-    }
-
-
-@pytest.mark.parametrize("batch", list(BATCHES))
-@pytest.mark.parametrize("name", list_models())
-def test_a_fresh_process_gives_the_scores_of_keras(every_model, train, name, batch):
-    models, found = every_model
-    users, items = (
-        vocabulary.lookup(raw)
-        for vocabulary, raw in zip((train.users, train.items), BATCHES[batch], strict=True)
-    )
-    if batch == "three":
-        assert users[1] == items[2] == 0
-        assert min(users[0], users[2], items[0], items[1]) > 0
-    expected = keras_scores(models[name], train, users, items)
-    np.testing.assert_allclose(found[name]["ratings"][batch], expected, rtol=0, atol=1e-5)
-    if batch == "three":
-        assert np.ptp(expected) > 1e-3
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_a_fresh_process_ranks_as_keras(every_model, train, name):
-    models, found = every_model
-    items = np.arange(train.num_items + 1)
-    scores = keras_scores(models[name], train, np.ones_like(items), items)
-    best = brute_force(scores, train, 1, 4, train.items.lookup(["film-01"]))
-    assert found[name]["item_ids"][0] == train.items.decode(best).tolist()
-    np.testing.assert_allclose(found[name]["scores"][0], scores[best], rtol=0, atol=1e-5)
-    assert found[name]["known_user"] == [True, False]
-    counts = train.item_counts()
-    popular = brute_force(counts, train, 0, 2, train.items.lookup(["film-02"]))
-    assert found[name]["item_ids"][1] == [*train.items.decode(popular).tolist(), "", ""]
-    assert found[name]["scores"][1] == [*counts[popular].tolist(), BLANK_SCORE, BLANK_SCORE]
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_scores_of_all_items_are_the_scores_of_the_pairs(every_model, train, name):
-    model = every_model[0][name]
-    users = np.array([0, 1, train.num_users], np.int32)
-    scores = scorer_of(model, train).score_items(tf.constant(users)).numpy()
-    items = np.arange(train.num_items + 1)
-    assert scores.shape == (3, len(items))
-    for row, user in zip(scores, users, strict=True):
-        np.testing.assert_allclose(
-            row, keras_scores(model, train, np.full(len(items), user), items), rtol=0, atol=1e-5
-        )
 
 
 def test_recommend_equals_brute_force_for_every_user(served, train):
@@ -393,7 +258,7 @@ def test_large_and_negative_ids_are_rated_as_themselves(negative):
     rate = tf.saved_model.load(str(negative.version)).signatures["serving_default"]
     users, items = ["dé", "ann", "zoe"], [2**62, -1, 5]
     found = rate(user_id=tf.constant(users), item_id=tf.constant(items, tf.int64))["rating"].numpy()
-    expected = keras_scores(negative.model, negative.train, [3, 1, 0], [5, 2, 4])
+    expected = keras_scores(negative.model, [3, 1, 0], [5, 2, 4])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -445,7 +310,7 @@ def test_an_export_can_be_moved(train, tmp_path):
     moved = version.rename(tmp_path / "moved")
     rate = tf.saved_model.load(str(moved)).signatures["serving_default"]
     found = rate(user_id=tf.constant([100], tf.int64), item_id=tf.constant(["film-03"]))["rating"].numpy()
-    np.testing.assert_allclose(found, keras_scores(model, train, [1], [4]), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, keras_scores(model, [1], [4]), rtol=0, atol=1e-5)
 
 
 def test_a_failing_export_leaves_no_version(train, tmp_path):

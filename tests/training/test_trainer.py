@@ -5,14 +5,17 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfzoo.data.pipelines import shuffled_blocks
-from tfzoo.errors import TfzooError
+from tfzoo.data.splits import Split
+from tfzoo.errors import DataError, TfzooError
 from tfzoo.evaluation import validate_ratings
 from tfzoo.models import create_model
-from tfzoo.tasks import RatingTask
+from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
 from tfzoo.tasks.rating import SIDES, PairFeatures
-from tfzoo.training.settings import TrainingSettings
+from tfzoo.training.optimizers import GRU4RecAdagrad
+from tfzoo.training.settings import WITH_MOMENTUM, TrainingSettings
 from tfzoo.training.trainer import Trainer, build_optimizer
 
 MEAN = 3.0
@@ -184,24 +187,18 @@ def test_models_that_read_rows_repeat_bitwise_too(toy, name):
     ("settings", "stop_after"),
     [
         ({}, 1),
-        ({"average": 0.9}, 3),
-        ({"schedule": "cosine"}, 2),
-        ({"jit_compile": True, "restore_best": False, "steps_per_call": 2}, 3),
+        ({"average": 0.9, "schedule": "cosine"}, 3),
+        ({"name": "pmf", "jit_compile": True, "restore_best": False, "steps_per_call": 2}, 2),
     ],
     ids=str,
 )
 def test_an_interrupted_training_ends_as_the_unbroken_one(toy, tmp_path, settings, stop_after):
+    name = settings.get("name", "edrs")
+    settings = {key: value for key, value in settings.items() if key != "name"}
+    settings |= {"options": EDRS if name == "edrs" else PMF, "optimizer": "adam", "epochs": 4}
+
     def start(weight_seed):
-        return make_trainer(
-            toy,
-            "edrs",
-            options=EDRS,
-            weight_seed=weight_seed,
-            optimizer="adam",
-            learning_rate=0.01,
-            epochs=4,
-            **settings,
-        )
+        return make_trainer(toy, name, weight_seed=weight_seed, learning_rate=0.01, **settings)
 
     unbroken = start(0)
     expected = unbroken.fit(measured(unbroken))
@@ -345,6 +342,98 @@ def test_the_running_average_by_hand(toy):
     assert gap > 1e-3
 
 
+def test_without_validation_training_goes_on_to_the_last_epoch_and_keeps_its_weights(toy):
+    blind = make_trainer(toy, epochs=3, patience=1)
+    state = blind.fit(None)
+    assert (state.epoch, state.best_epoch) == (3, 0)
+    assert [set(row) for row in state.history] == [{"loss"}] * 3
+    seen = []
+    watched = make_trainer(toy, epochs=3, restore_best=False)
+    watched.fit(sequence([0.8, 0.9, 1.0], seen, watched))
+    assert_same(weights_of(blind), weights_of(watched))
+    assert_same(weights_of(blind), seen[2])
+
+
+def test_fewer_epochs_are_the_first_ones_of_the_same_schedule(toy):
+    settings = {"epochs": 4, "schedule": "cosine", "learning_rate": 0.4}
+    seen = []
+    whole = make_trainer(toy, **settings)
+    whole.fit(sequence([4.0, 3.0, 2.0, 1.0], seen, whole))
+    part = make_trainer(toy, **settings)
+    assert part.fit(None, epochs=2).epoch == 2
+    assert_same(weights_of(part), seen[1])
+    assert not np.array_equal(seen[1][0], seen[3][0])
+
+
+def test_validation_every_other_epoch_and_after_the_last(toy):
+    seen = []
+    trainer = make_trainer(toy, epochs=5, validate_every=2)
+    state = trainer.fit(sequence([0.9, 0.8, 0.85], seen, trainer))
+    assert ["val_rmse" in row for row in state.history] == [False, True, False, True, True]
+    assert (state.best_epoch, state.best_value) == (4, 0.8)
+    assert_same(weights_of(trainer), seen[1])
+
+
+def test_patience_counts_epochs_not_validations(toy):
+    state = make_trainer(toy, epochs=9, validate_every=2, patience=3).fit(sequence([0.8, 0.9, 0.9, 0.1]))
+    # Three epochs after the best, the second, have passed at the end of the fifth.
+    assert (state.epoch, state.best_epoch) == (5, 2)
+
+
+def test_ranked_lists_are_better_the_higher_the_figure(toy):
+    keras.utils.set_random_seed(0)
+    model, task = create_model("bpr-mf", 30, 20, embedding_dim=3), ImplicitTask(ImplicitSettings(loss="bpr"))
+    features = task.features(model, Split(toy, toy, toy, ""), toy)
+    settings = TrainingSettings(epochs=6, batch_size=64, patience=2, jit_compile=False)
+    trainer, seen = Trainer(model, task, features, toy, settings, seed=0), []
+    values = iter([0.2, 0.4, 0.4, 0.3, 0.9])
+
+    def validate():
+        seen.append(weights_of(trainer))
+        return {"ndcg@10": next(values)}
+
+    state = trainer.fit(validate)
+    assert (state.epoch, state.best_epoch, state.best_value) == (4, 2, 0.4)
+    assert_same(weights_of(trainer), seen[1])
+
+
+class Counting(RatingTask):
+    """Its loss is the number of steps since the epoch began."""
+
+    def initial_state(self, model, batch_size):
+        return (tf.zeros([]), tf.ones([batch_size]))
+
+    def compute_loss(self, model, inputs, labels, weight, state):
+        nothing = 0.0 * tf.reduce_sum(model(inputs, training=True)["rating"])
+        return state[0] + nothing, (state[0] + 1.0, state[1])
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 2, 5])
+def test_a_state_goes_from_step_to_step_and_starts_anew_with_every_epoch(toy, steps_per_call):
+    settings = TrainingSettings(epochs=2, batch_size=64, steps_per_call=steps_per_call, jit_compile=False)
+    model = create_model("pmf", 30, 20)
+    state = Trainer(model, Counting(), PairFeatures.of(model, toy), toy, settings, seed=0).fit(None)
+    assert [row["loss"] for row in state.history] == [pytest.approx((0 + 1 + 2 + 3 + 4) / 5)] * 2
+
+
+def test_xla_is_left_out_where_it_cannot_be_used_or_does_not_help(toy):
+    trainer = make_trainer(toy, jit_compile=None)
+    assert trainer._use_xla()
+    trainer.features.supports_jit = False
+    assert not trainer._use_xla()
+    assert make_trainer(toy, jit_compile=True)._use_xla()
+    if not tf.config.get_visible_devices("GPU"):
+        assert not make_trainer(toy, "dcf", options={"tower_units": (6, 4)}, jit_compile=None)._use_xla()
+
+
+def test_validation_that_finds_no_numbers_names_the_learning_rate(toy):
+    def validate():
+        raise DataError("Metrics need finite scores.")
+
+    with pytest.raises(TfzooError, match=r"diverged in epoch 1 .*finite scores.*training.learning_rate"):
+        make_trainer(toy, epochs=3).fit(validate)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_loss_that_is_not_finite_names_the_learning_rate(toy, tmp_path, jit_compile):
     trainer = make_trainer(toy, epochs=5, learning_rate=1e12, jit_compile=jit_compile)
@@ -374,6 +463,7 @@ def test_training_learns(toy):
         ("adagrad", keras.optimizers.Adagrad),
         ("rmsprop", keras.optimizers.RMSprop),
         ("nadam", keras.optimizers.Nadam),
+        ("gru4rec-adagrad", GRU4RecAdagrad),
     ],
 )
 def test_optimizers(name, kind):
@@ -382,6 +472,9 @@ def test_optimizers(name, kind):
     assert float(optimizer.learning_rate) == pytest.approx(0.02)
     decayed = build_optimizer(TrainingSettings(optimizer=name, weight_decay=0.5), steps=3)
     assert decayed.weight_decay == 0.5
+    if name in WITH_MOMENTUM:
+        pushed = build_optimizer(TrainingSettings(optimizer=name, momentum=0.25), steps=3)
+        assert pushed.momentum == 0.25
 
 
 def test_cosine_schedule_by_hand():
