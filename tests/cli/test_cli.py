@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
-from tfzoo import experiment as experiment_module
+from tfzoo import runs
 from tfzoo.cli import main
-from tfzoo.models import list_models
+from tfzoo.models import list_models, model_info
 from tfzoo.training.record import RunRecord
 
 ROOT = Path(tfzoo.__file__).parents[1]
@@ -162,7 +162,7 @@ def test_results(there, tmp_path, capsys):
     figure = f"{RunRecord.load(there / 'runs/pmf-ratings-paper/seed-0').metrics['test']['rmse']:.4f}"
     assert row_of(capsys.readouterr().out, "rmse")[2] == figure
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
-    assert row_of(text, "pmf")[5] == figure
+    assert row_of(text, "pmf")[4] == figure
 
 
 def test_results_of_an_own_file_are_not_collected(there, tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_models(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     assert main(["models"]) == 0
     output = capsys.readouterr().out
-    assert all(row_of(output, name)[1] == "rating" for name in list_models())
+    assert all(row_of(output, name)[1] == model_info(name).task for name in list_models())
     assert "ml-100k" in output
     assert main(["models", "*-woe"]) == 0
     output = capsys.readouterr().out
@@ -239,7 +239,7 @@ def test_resume_of_a_finished_run_exports_it_again_without_training(here, traine
 
 
 def test_an_interrupt_has_its_own_exit_status_and_can_be_resumed(here, monkeypatch, capsys):
-    real = experiment_module.run
+    real = runs.run
 
     def run(*arguments, on_epoch, **options):
         def interrupt(state):
@@ -415,7 +415,7 @@ def test_a_training_that_diverges_names_the_learning_rate(here, capsys, batch_si
         ["train", "--model", "pmf", "--precision", "float16"],
         ["train", "--model", "pmf", "--duplicates", "both"],
         ["recommend"],
-        ["evaluate", "--part", "all"],
+        ["recommend", "--user", "1", "--history", "1,2"],
     ],
     ids=" ".join,
 )

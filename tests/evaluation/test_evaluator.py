@@ -6,8 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
-from tfzoo.evaluation import evaluate_ratings, validate_ratings
+from tfzoo.evaluation import build_evaluator, evaluate_ratings, validate_ratings
+from tfzoo.evaluation.evaluator import RatingEvaluator
+from tfzoo.evaluation.next_item import NextItemEvaluator
+from tfzoo.evaluation.ranking import RankingEvaluator
+from tfzoo.models import create_model, model_info
+from tfzoo.tasks import RatingTask, get_task
 
 SCALE = (1.0, 5.0)
 RAW = np.array([0.0, 5.6, 2.4, 2.6], np.float32)
@@ -87,3 +93,56 @@ def test_an_empty_part_is_refused(toy):
 def test_a_part_without_ratings_is_refused(pairs):
     with pytest.raises(DataError, match="no ratings"):
         evaluate_ratings(lambda _: RAW, replace(pairs, rating=None), SCALE)
+
+
+class Known(RatingTask):
+    """Predicts a constant."""
+
+    def predictor(self, model, features):
+        return lambda pairs: np.full(len(pairs), 4.75, np.float32)
+
+
+def test_ratings_are_measured_on_every_part_with_the_scale_of_training(toy):
+    rows = np.arange(len(toy))
+    parts = [toy.take(rows[start::3]) for start in range(3)]
+    split = Split(*parts, "by hand", variants={"test of ten": parts[2].take(np.arange(10))})
+    measure = build_evaluator(Known(), None, None, split)
+    assert isinstance(measure, RatingEvaluator)
+    assert measure.parts == ("train", "validation", "test", "test of ten")
+    assert measure.protocol == ""
+    for name, part in zip(measure.parts, (*parts, split.variants["test of ten"]), strict=True):
+        error = 4.75 - part.ratings
+        assert measure.evaluate(name)["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)), abs=1e-6)
+    assert measure.validate() == {key: measure.evaluate("validation")[key] for key in ("rmse", "mae")}
+    # Without a scale of the data set, that of the training ratings holds.
+    low = replace(parts[0].take(np.flatnonzero(parts[0].ratings <= 3)), rating_scale=None)
+    clipped = build_evaluator(Known(), None, None, replace(split, train=low)).evaluate("test")
+    assert clipped["rmse"] == pytest.approx(np.sqrt(np.mean((3 - parts[2].ratings) ** 2)), abs=1e-6)
+    assert clipped["rmse_unclipped"] == pytest.approx(measure.evaluate("test")["rmse"], abs=1e-6)
+
+
+def test_rating_metrics_come_from_the_cases(toy):
+    split = Split(toy, toy, toy.take(np.arange(50)), "by hand")
+    measure = build_evaluator(Known(), None, None, split)
+    cases = measure.cases("test")
+    assert cases.unit == "ratings"
+    assert cases.metrics.keys() == {"rmse", "mae"}
+    for metric, (values, figure) in cases.metrics.items():
+        assert values.shape == (50,)
+        assert figure(values.mean()) == pytest.approx(measure.evaluate("test")[metric])
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("pmf", RatingEvaluator),
+        ("bpr-mf", RankingEvaluator),
+        ("ease", RankingEvaluator),
+        ("gru4rec", NextItemEvaluator),
+    ],
+)
+def test_each_task_has_its_evaluator(toy, model, kind):
+    split = Split(toy, toy, toy, "by hand")
+    task = get_task(model_info(model).task)()
+    built = create_model(model, toy.num_users, toy.num_items)
+    assert type(build_evaluator(task, built, task.features(built, split, toy), split)) is kind

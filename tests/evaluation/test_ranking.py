@@ -241,6 +241,20 @@ def test_variants_are_measured_as_the_test_part(split, scores):
     assert measure.evaluate("test, half of it") != measure.evaluate("test")
 
 
+def test_the_metrics_are_means_over_the_cases(split, scores):
+    negatives = {"test": negatives_for(split.test, np.random.default_rng(2))}
+    for parts in (split, replace(split, negatives=negatives)):
+        measure = evaluator(scores, parts, (3,))
+        cases = measure.cases("test")
+        assert cases.unit == "users"
+        users = len(np.unique(split.test.user_id))
+        for metric, value in measure.evaluate("test").items():
+            values, figure = cases.metrics[metric]
+            assert values.shape == (users,)
+            assert figure(values.mean()) == pytest.approx(value)
+    assert not np.array_equal(measure.cases("validation").keys, cases.keys)
+
+
 def test_a_part_is_measured_with_the_scores_of_the_moment(split, scores):
     scorer = FixedScores(scores)
     measure = evaluator(scorer, split, (3,))

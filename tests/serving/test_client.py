@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import UsageError
 from tfzoo.models import create_model
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import export_saved_model
-from tfzoo.tasks import RatingTask
+from tfzoo.tasks import RatingTask, ReconstructionTask
 from tfzoo.tasks.rating import PairFeatures
 
 
@@ -29,6 +30,19 @@ def export(train, folder):
 @pytest.fixture(scope="module")
 def client(toy, tmp_path_factory):
     return LocalClient(export(toy, tmp_path_factory.mktemp("client")))
+
+
+@pytest.fixture(scope="module")
+def historian(toy, tmp_path_factory):
+    """Export a model that recommends, after item i, item i + 1 with score 1 and item i + 2 with 1/2."""
+    model = create_model("ease", toy.num_users, toy.num_items)
+    weights = np.eye(21, k=1) + np.eye(21, k=2) / 2
+    weights[0] = 0
+    model.get_layer("item_weights").kernel.assign(weights)
+    task = ReconstructionTask()
+    scorer = task.scorer(model, task.features(model, Split(toy, toy, toy, ""), toy))
+    folder = tmp_path_factory.mktemp("historian")
+    return LocalClient(export_saved_model(model, scorer, toy, folder, metadata={"model": "ease"}))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +119,32 @@ def test_whole_number_items_and_negative_ids(numbers, toy):
     assert -1 in numbers.recommend(5, k=20).item_ids
     with pytest.raises(UsageError, match=r"item ids of this data set are whole numbers"):
         numbers.recommend(100, exclude_ids=["film-01"])
+
+
+def test_a_history_is_scored_by_its_items_and_leaves_them_out(historian):
+    answer = historian.recommend_from_history(["film-03", "film-04", "film-09"], k=4)
+    assert answer.known_user is True
+    assert answer.item_ids == ["film-05", "film-10", "film-06", "film-11"]
+    assert answer.scores == [1.5, 1.0, 0.5, 0.5]
+    again = historian.recommend_from_history(
+        ["film-no", "film-04", "film-09", "film-03", "film-03"], k=2, exclude_ids=["film-05"]
+    )
+    assert again.item_ids == ["film-10", "film-06"]
+
+
+@pytest.mark.parametrize("history", [["film-no"], []])
+def test_a_history_without_a_known_item_gets_popular_items(historian, toy, history):
+    counts = toy.item_counts()
+    order = sorted(range(1, 21), key=lambda item: (-counts[item], item))
+    answer = historian.recommend_from_history(history, k=5)
+    assert answer.known_user is False
+    assert answer.item_ids == toy.items.decode(order[:5]).tolist()
+    assert answer.scores == counts[order[:5]].tolist()
+
+
+def test_a_model_with_a_vector_for_each_user_cannot_score_a_history(client):
+    with pytest.raises(UsageError, match=r"'biased-mf' learns a vector for each user.*id of a user"):
+        client.recommend_from_history(["film-03"])
 
 
 def test_metadata_and_titles(client, numbers):

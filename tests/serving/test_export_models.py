@@ -34,15 +34,17 @@ FRESH_PROCESS = """
 import json, sys
 import tensorflow as tf
 
-question = json.load(sys.stdin)
+question = json.loads(next(sys.stdin))
 options = {"k": tf.constant([4, 2]), "exclude_ids": tf.constant(question["excluded"])}
 found = {}
-for name, folder in question["folders"].items():
+for line in sys.stdin:
+    name, folder = json.loads(line)
     loaded = tf.saved_model.load(folder)
     pairs = loaded.signatures["serving_default"](
         user_id=tf.constant(question["users"], tf.int64), item_id=tf.constant(question["items"])
     )
-    answers = {"recommend": loaded.signatures["recommend"](user_id=tf.constant([100, 999], tf.int64), **options)}
+    recommend = loaded.signatures["recommend"]
+    answers = {"recommend": recommend(user_id=tf.constant([100, 999], tf.int64), **options)}
     if "recommend_from_history" in loaded.signatures:
         ask = loaded.signatures["recommend_from_history"]
         answers["recommend_from_history"] = ask(history=tf.constant(question["histories"]), **options)
@@ -88,33 +90,36 @@ def features_of(name, model, train):
 
 @pytest.fixture(scope="module")
 def every_model(train, tmp_path_factory):
-    """Export every model and ask each of them in one fresh process."""
+    """Export every model; a fresh process loads and asks one while the next is exported."""
     folder = tmp_path_factory.mktemp("every")
+    question = {"users": USERS, "items": ITEMS, "histories": HISTORIES, "excluded": EXCLUDED}
     models, folders = {}, {}
-    for name in list_models():
-        model = build(name, 3, 0.4, train.num_users, train.num_items, **OPTIONS.get(name, {}))
-        task, features = features_of(name, model, train)
-        metadata = {"model": name}
-        scorer = task.scorer(model, features)
-        models[name] = model
-        folders[name] = str(export_saved_model(model, scorer, train, folder / name, metadata=metadata))
-    question = {
-        "folders": folders,
-        "users": USERS,
-        "items": ITEMS,
-        "histories": HISTORIES,
-        "excluded": EXCLUDED,
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH_PROCESS],
-        input=json.dumps(question),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return models, json.loads(done.stdout), folders
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        (folder / "stderr").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", FRESH_PROCESS], stderr=errors, cwd=folder, **pipes
+        ) as process,
+    ):
+        try:
+            print(json.dumps(question), file=process.stdin, flush=True)
+            for name in list_models():
+                models[name] = build(name, 3, 0.4, train.num_users, train.num_items, **OPTIONS.get(name, {}))
+                folders[name] = export(name, models[name], train, folder / name)
+                print(json.dumps([name, str(folders[name])]), file=process.stdin, flush=True)
+            output, _ = process.communicate(timeout=300)
+        except BrokenPipeError:
+            pass  # The process has ended too early; its errors are shown below.
+        finally:
+            process.kill()
+    assert process.returncode == 0, (folder / "stderr").read_text(encoding="utf-8")[-3000:]
+    return models, json.loads(output), folders
+
+
+def export(name, model, train, folder):
+    task, features = features_of(name, model, train)
+    scorer = task.scorer(model, features)
+    return export_saved_model(model, scorer, train, folder, metadata={"model": name})
 
 
 # What Keras gives, from inputs that are made here.
@@ -135,7 +140,7 @@ def after_events(model, events):
     states = {key: np.zeros((1, *tensor.shape[1:]), np.float32) for key, tensor in model.input.items()}
     states.pop("item_id")
     for event in events or [0]:
-        outputs = call(model, {"item_id": tf.constant([event]), **states})
+        outputs = call(model, {"item_id": np.array([event], np.int32), **states})
         states = {key: outputs[key] for key in states}
     return outputs["scores"][0]
 

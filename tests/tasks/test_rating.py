@@ -147,7 +147,6 @@ def test_rows_hold_training_ratings_by_default():
 
 
 def test_masking_a_users_only_rating_is_the_empty_row():
-    task = RatingTask()
     features = PairFeatures.of(build("dcf", TRAIN), TRAIN)
     masked = features.inputs(tf.constant([2]), tf.constant([2]), mask_target=True)["user_row"]
     empty = features.inputs(tf.constant([3]), tf.constant([2]))["user_row"]
@@ -295,7 +294,6 @@ def test_automatic_arguments_come_from_the_training_part(toy):
 
 
 def test_models_without_rows_store_none(toy):
-    task = RatingTask()
     assert not PairFeatures.of(build("pmf", toy), toy).reads_rows
     assert PairFeatures.of(build("dcf", toy), toy).reads_rows
     assert PairFeatures.of(build("pmf", toy), toy).rows == {}

@@ -17,7 +17,8 @@ class Cases:
 
     Attributes:
         unit: what a case is, in the plural: ``ratings``, ``users`` or ``events``.
-        keys: identifies the cases, first axis ``n``; two models are compared where they are equal.
+        keys: identifies the cases and what is relevant in them; two models are compared where
+            their keys are equal.
         metrics: metric name -> values ``[n]`` and the function from their mean to the metric.
     """
 

@@ -81,7 +81,10 @@ class NextItemEvaluator:
         for cutoff in self._cutoffs:
             hits = (ranks <= cutoff).astype(np.float64)
             metrics |= {f"recall@{cutoff}": (hits, mean_itself), f"mrr@{cutoff}": (hits / ranks, mean_itself)}
-        return Cases("events", np.arange(len(ranks)), metrics)
+        variants = self._split.variants
+        events = variants[part] if part in variants else getattr(self._split, part)
+        keys = np.stack([events.user_id, events.item_id], axis=1)
+        return Cases("events", keys, metrics)
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation part."""

@@ -62,7 +62,10 @@ class RankingEvaluator:
         """Return the metrics of every user."""
         each = ranking_metrics_per_user(*self._hits(part), self._cutoffs)
         metrics = {metric: (values, mean_itself) for metric, values in each.items()}
-        return Cases("users", self._rankers[part].users, metrics)
+        width = self._split.train.num_items + 1
+        pairs = part_of(self._split, part)
+        keys = np.unique(pairs.user_id.astype(np.int64) * width + pairs.item_id)
+        return Cases("users", keys, metrics)
 
     def _hits(self, part: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         if part not in self._rankers:
@@ -76,7 +79,7 @@ class RankingEvaluator:
 
     def _ranker(self, part: str) -> _Full | _Sampled:
         split = self._split
-        cases = split.variants[part] if part in split.variants else getattr(split, part)
+        cases = part_of(split, part)
         base = part if part == "validation" else "test"
         if base in split.negatives:
             return _Sampled(self._scorer, cases, split.negatives[base])
@@ -84,6 +87,12 @@ class RankingEvaluator:
         if base == "test":
             known.append(split.validation)
         return _Full(self._scorer, cases, known, part_of_training(split))
+
+
+def part_of(split: Split, part: str) -> Interactions:
+    """Return a part of a split, or one of its variants, by name."""
+    cases: Interactions = split.variants[part] if part in split.variants else getattr(split, part)
+    return cases
 
 
 def part_of_training(split: Split) -> NDArray[np.bool_]:

@@ -1,0 +1,130 @@
+"""What the commands decide for models that rank: the run to export, parts to measure, columns to need."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from tfzoo.cli import main
+from tfzoo.cli.common import data_source
+from tfzoo.cli.main import build_parser
+from tfzoo.cli.train import best_run
+from tfzoo.serving.client import LocalClient
+from tfzoo.tasks import TASKS, ImplicitTask, RatingTask
+from tfzoo.training.record import RunRecord
+
+RUN = "runs/item-knn-ratings-paper/seed-0"
+
+
+def records(metric, values):
+    return [
+        SimpleNamespace(metrics={"test": {}, **({} if value is None else {"validation": {metric: value}})})
+        for value in values
+    ]
+
+
+def test_the_run_with_the_best_validation_is_exported():
+    assert best_run(RatingTask(), records("rmse", [0.9, 0.8, 0.85])) == 1
+    assert best_run(ImplicitTask(), records("ndcg@10", [0.2, 0.1, 0.3])) == 2
+    # A refit of a fixed number of epochs sees no validation; then the first run is as good as any.
+    assert best_run(ImplicitTask(), records("ndcg@10", [None, None])) == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_file_must_have_depends_on_the_task(task):
+    def source(*options):
+        parsed = build_parser().parse_args(["train", "--model", "any", "--data", "ratings.csv", *options])
+        return data_source(parsed, TASKS[task])
+
+    plain = source()
+    assert plain["rating_col"] == "rating"
+    assert plain["rating_required"] == (task in ("rating", "review-rating"))
+    assert plain["duplicates"] == ("keep" if task == "next-item" else "error")
+    named = source("--rating-col", "stars", "--duplicates", "last")
+    assert (named["rating_col"], named["rating_required"], named["duplicates"]) == ("stars", True, "last")
+    assert source("--rating-col", "")["rating_col"] is None
+    assert data_source(build_parser().parse_args(["train", "--model", "any"]), TASKS[task]) == {
+        "dataset": "ml-100k"
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    """Return a folder with ratings, a refitted run of a model that is not trained, and its export."""
+    folder = tmp_path_factory.mktemp("trained")
+    columns = (toy.users.decode(toy.user_id), toy.items.decode(toy.item_id), toy.ratings, toy.timestamp)
+    lines = [f"{user},{item},{rating:g},{when}" for user, item, rating, when in zip(*columns, strict=True)]
+    text = "\n".join(["user_id,item_id,rating,time", *lines]) + "\n"
+    (folder / "ratings.csv").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        options = ["--set", "training.refit=true", "--set", "split.kind=leave-out"]
+        arguments = ["train", "--model", "item-knn", "--data", "ratings.csv", "--time-col", "time", *options]
+        assert main([*arguments, "--min-rating", "2", "--seeds", "2"]) == 0
+    return folder
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("COLUMNS", "200")
+    return trained
+
+
+def test_low_ratings_are_left_out(there, toy):
+    record = RunRecord.load(there / RUN)
+    assert record.recipe["filter"]["min_rating"] == 2
+    client = LocalClient(there / "saved_models/item-knn-ratings/1")
+    kept = toy.take((toy.ratings >= 2).nonzero()[0])
+    assert len(kept) < len(toy)
+    user = int(kept.user_id[0])
+    times = kept.timestamp[kept.user_id == user]
+    # All but the last interaction were trained on, that of the validation part too.
+    last = kept.items.decode(kept.item_id[kept.user_id == user][times.argmax()].reshape(1))[0]
+    listed = client.recommend(int(kept.users.decode([user])[0]), k=100).item_ids
+    assert str(last) in listed
+    trained = set(kept.items.decode(kept.item_id[kept.user_id == user]).tolist()) - {str(last)}
+    assert not trained & set(listed)
+    assert len(listed) == kept.num_items - len(trained)
+
+
+def test_parts_that_cannot_be_measured_are_refused(there, capsys):
+    assert main(["evaluate", "--run", RUN, "--part", "tset"]) == 2
+    assert re.search(r"no part 'tset' to measure\. Did you mean 'test'", capsys.readouterr().err)
+    assert main(["evaluate", "--run", RUN, "--part", "validation"]) == 2
+    assert "trained on the validation part too" in capsys.readouterr().err
+
+
+def test_evaluate_finds_the_recorded_figures_of_a_refitted_run_again(there, capsys):
+    assert main(["evaluate", "--run", RUN]) == 0
+    output = capsys.readouterr().out
+    for metric, value in RunRecord.load(there / RUN).metrics["test"].items():
+        assert re.search(rf"│ {re.escape(metric)} +│ +{value:.4f} │ +{value:.4f} │", output), metric
+
+
+def test_results_of_ranked_lists(there, tmp_path, capsys):
+    assert main(["results", "runs", "--markdown", str(tmp_path / "RESULTS.md")]) == 0
+    first, second = (
+        RunRecord.load(there / RUN.replace("seed-0", f"seed-{seed}")).metrics["test"] for seed in (0, 1)
+    )
+    mean = (first["ndcg@10"] + second["ndcg@10"]) / 2
+    text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert f"{mean:.4f}" in text
+    assert "train + validation" in text
+    assert "2 seeds" in capsys.readouterr().out
+
+
+def test_recommend_for_a_history(there, capsys):
+    ask = ["recommend", "--model", "item-knn", "--dataset", "ratings", "--k", "4"]
+    assert main([*ask, "--history", "film-03,film-07"]) == 0
+    output = capsys.readouterr().out
+    assert "top 4 for history film-03, film-07" in output
+    listed = re.findall(r"│ (film-\d\d) ", output)
+    assert len(set(listed)) == 4
+    assert not {"film-03", "film-07"} & set(listed)
+    assert main([*ask, "--history", "film-03,film-07", "--exclude", listed[0]]) == 0
+    assert re.findall(r"│ (film-\d\d) ", capsys.readouterr().out)[:3] == listed[1:]
+    assert main([*ask, "--history", "film-no"]) == 0
+    output = capsys.readouterr().out
+    assert "History film-no is not in the training data: popular items." in output
+    assert "interactions" in output
