@@ -11,8 +11,7 @@ from tfzoo.tasks.reconstruction import ReconstructionSettings, ReconstructionTas
 from tfzoo.tasks.review_rating import ReviewRatingSettings, ReviewRatingTask
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task
-    for task in (RatingTask, ReviewRatingTask, ImplicitTask, ReconstructionTask, NextItemTask)
+    task.name: task for task in (RatingTask, ReviewRatingTask, ImplicitTask, ReconstructionTask, NextItemTask)
 }
 
 __all__ = [
