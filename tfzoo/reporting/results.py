@@ -191,12 +191,19 @@ def markdown(summaries: Sequence[Summary]) -> str:
         printed = {m for m in metrics if any(summary.reported(m) is not None for summary in chosen)}
         columns = ["model", "recipe", "trained on", "seeds"]
         for metric in metrics:
-            columns += [f"{metric} paper", f"{metric} ours"] if metric in printed else [metric]
+            columns += [f"{metric} printed", f"{metric} ours"] if metric in printed else [metric]
         columns += ["parameters", "seconds"]
         lines += ["", f"## {dataset}: {re.split(', |: ', protocol)[0]}", ""]
         lines += [f"Protocol: {protocol}.", "", f"Metrics: {definition}.", ""]
         lines += [_row(columns), _row(["---"] * len(columns))]
         lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]
+        sources = [
+            f"- {summary.first.model} {summary.recipe}: {summary.first.paper['source']}"
+            for summary in chosen
+            if summary.first.paper is not None
+        ]
+        if sources:
+            lines += ["", "Where the printed figures stand:", "", *sources]
         for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
             lines += ["", remark]
     lines += [
