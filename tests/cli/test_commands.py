@@ -114,6 +114,26 @@ def test_results_of_ranked_lists(there, tmp_path, capsys):
     assert "2 seeds" in capsys.readouterr().out
 
 
+def test_held_out_users_are_not_recommended_what_they_are_known_to_have(there, tmp_path, toy):
+    folder = str(tmp_path)
+    arguments = ["train", "--model", "item-knn", "--data", "ratings.csv", "--output", folder]
+    arguments += ["--export-dir", folder, "--set", "training.refit=false"]
+    arguments += ["--set", "split.kind=strong-generalization", "--set", "split.held_out_users=5"]
+    assert main(arguments) == 0
+    client = LocalClient(tmp_path / "item-knn-ratings/1")
+    listed = [len(client.recommend(int(user), k=100).item_ids) for user in toy.users.ids]
+    # Every user has 10 of the 20 items; 2 of those of the 10 held-out ones are to be found.
+    assert sorted(listed) == [10] * 20 + [12] * 10
+
+
+def test_a_record_of_another_version_is_one_clear_error(there, tmp_path, capsys):
+    record = RunRecord.load(there / RUN)
+    changed = {**record.recipe, "split": {**record.recipe["split"], "knid": "random"}}
+    record.model_copy(update={"recipe": changed}).save(tmp_path)
+    assert main(["evaluate", "--run", str(tmp_path)]) == 2
+    assert re.search(r"the record of .*unknown key 'knid' in 'split'", capsys.readouterr().err)
+
+
 def test_recommend_for_a_history(there, capsys):
     ask = ["recommend", "--model", "item-knn", "--dataset", "ratings", "--k", "4"]
     assert main([*ask, "--history", "film-03,film-07"]) == 0
@@ -124,7 +144,7 @@ def test_recommend_for_a_history(there, capsys):
     assert not {"film-03", "film-07"} & set(listed)
     assert main([*ask, "--history", "film-03,film-07", "--exclude", listed[0]]) == 0
     assert re.findall(r"│ (film-\d\d) ", capsys.readouterr().out)[:3] == listed[1:]
-    assert main([*ask, "--history", "film-no"]) == 0
+    assert main([*ask, "--history", "Film-NO"]) == 0
     output = capsys.readouterr().out
-    assert "History film-no is not in the training data: popular items." in output
+    assert "History Film-NO is not in the training data: popular items." in output
     assert "interactions" in output

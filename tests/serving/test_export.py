@@ -237,6 +237,21 @@ def test_seen_items_can_be_kept(train, tmp_path):
     assert policy["seen_items"] == "kept in recommend"
 
 
+def test_a_known_history_beside_the_training_part_is_left_out_too(toy, tmp_path):
+    train, fold_in = (toy.take(np.flatnonzero(rows)) for rows in (toy.user_id > 2, toy.user_id <= 2))
+    assert fold_in.user_counts()[1] == 10
+    served = Served(build("pmf", train), train, tmp_path / "pmf-fold-in", fold_in=fold_in)
+    items = served.recommend([100, 303], [train.num_items] * 2)[0]
+    known = set(toy.items.decode(toy.item_id[toy.user_id == 1]).tolist())
+    assert set(items[0]) - {""} == set(toy.items.ids.tolist()) - known
+    assert items[1][:5] == served.expected(303, 5)[0]
+    kept = Served(served.model, train, tmp_path / "pmf-kept", fold_in=fold_in, exclude_seen=False)
+    assert set(kept.recommend([100], [train.num_items])[0][0]) == set(toy.items.ids.tolist())
+    # Popularity is a matter of the training part alone.
+    scores = served.recommend([UNKNOWN_USER], [1])[1]
+    assert scores[0, 0] == train.item_counts().max()
+
+
 def test_negative_item_ids_are_not_taken_for_blanks(negative):
     blank = json.loads((negative.version / "assets.extra" / METADATA).read_text(encoding="utf-8"))["policy"][
         "blank_id"

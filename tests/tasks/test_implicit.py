@@ -354,6 +354,8 @@ def test_settings():
         parse(ImplicitSettings, {"loss": "hinge"}, "here")
     with pytest.raises(UsageError, match="'negatives'"):
         parse(ImplicitSettings, {"negatives": -1}, "here")
+    with pytest.raises(UsageError, match="negatives must be at least 1"):
+        parse(ImplicitSettings, {"loss": "bpr", "negatives": 0}, "here")
     with pytest.raises(UsageError, match=r"monitor must be one of hr@5.*'ndcg@10'"):
         parse(ImplicitSettings, {"cutoffs": [5]}, "here")
 

@@ -17,7 +17,7 @@ from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.tasks import Task
 from tfzoo.training.record import RunRecord
-from tfzoo.training.settings import Recipe
+from tfzoo.training.settings import Recipe, parse
 
 console = Console(markup=False)
 
@@ -76,13 +76,15 @@ def reopen(options: argparse.Namespace) -> tuple[Experiment, RunRecord]:
     """Rebuild the experiment of a finished run from its record, as its final model was trained.
 
     Raises:
-        UsageError: the data is not the data that the run was trained on.
+        UsageError: the data is not the data that the run was trained on, or its settings are not
+            those of this version.
     """
     record = RunRecord.load(options.run)
     source = dict(record.data)
     if options.data is not None:
         source["file"] = str(options.data.resolve())
-    experiment = Experiment.prepare(Recipe(**record.recipe), load_data(source), record.seed, source)
+    recipe = parse(Recipe, record.recipe, f"the record of {options.run}")
+    experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
     import keras
 
     keras.config.set_dtype_policy(record.precision)

@@ -39,4 +39,5 @@ def export_run(
         export_dir / f"{record.model}-{record.dataset}",
         metadata=metadata,
         exclude_seen=exclude_seen,
+        fold_in=experiment.split.fold_in,
     )

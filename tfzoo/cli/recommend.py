@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
         who = f"history {', '.join(history)}"
         answer = client.recommend_from_history(history, options.k, exclude)
     if not answer.known_user:
-        say(f"{who.capitalize()} is not in the training data: popular items.")
+        say(f"{who[0].upper()}{who[1:]} is not in the training data: popular items.")
     say(f"{options.model} on {options.dataset}: top {options.k} for {who}")
     table = Table()
     table.add_column("rank", justify="right")

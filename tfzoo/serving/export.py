@@ -74,17 +74,28 @@ class Recommender(tf.Module):
         train: training interactions, for seen items and popularity.
         assets: folder for the vocabulary files.
         exclude_seen: leave out what the user has rated in training.
+        fold_in: known history of users whom training never sees, left out likewise.
     """
 
-    def __init__(self, scorer: Scorer, train: Interactions, assets: Path, *, exclude_seen: bool) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        train: Interactions,
+        assets: Path,
+        *,
+        exclude_seen: bool,
+        fold_in: Interactions | None = None,
+    ) -> None:
         super().__init__()
         self.scorer = scorer
         self.users = IdLookup(train.users, assets / "users.txt")
         self.items = IdLookup(train.items, assets / "items.txt")
         shape = (train.num_users + 1, train.num_items + 1)
-        kept = np.arange(len(train)) if exclude_seen else np.empty(0, np.int64)
-        user, item = train.user_id[kept], train.item_id[kept]
-        self.seen = SparseRows(user, item, np.ones(len(kept), np.float32), shape)
+        known = [train] if fold_in is None else [train, fold_in]
+        kept = slice(None if exclude_seen else 0)
+        user = np.concatenate([part.user_id for part in known])[kept]
+        item = np.concatenate([part.item_id for part in known])[kept]
+        self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape)
         popularity = train.item_counts().astype(np.float32)
         self.popularity = tf.Variable(popularity, trainable=False, name="popularity")
         hidden = (popularity == 0) & scorer.hides_untrained
@@ -147,6 +158,7 @@ def export_saved_model(
     *,
     metadata: dict[str, Any],
     exclude_seen: bool = True,
+    fold_in: Interactions | None = None,
 ) -> Path:
     """Write the next version of a served model.
 
@@ -158,6 +170,7 @@ def export_saved_model(
             the subfolder named by the next whole number, written beside and renamed into place.
         metadata: what to write into ``assets.extra/tfzoo.json`` beside the policy.
         exclude_seen: `recommend` leaves out what a user has rated in training.
+        fold_in: known history of users whom training never sees, left out likewise.
 
     Returns:
         The folder of the new version. Its signatures are ``serving_default`` (``user_id``
@@ -177,7 +190,7 @@ def export_saved_model(
     try:
         assets = temporary / "vocabulary"
         assets.mkdir()
-        recommender = Recommender(scorer, train, assets, exclude_seen=exclude_seen)
+        recommender = Recommender(scorer, train, assets, exclude_seen=exclude_seen, fold_in=fold_in)
         target = temporary / "model"
         _write(model, recommender, target)
         _write_extra(target, train, recommender, metadata, exclude_seen)

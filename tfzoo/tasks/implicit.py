@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import keras
 import tensorflow as tf
 from keras import ops
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler
@@ -40,6 +40,12 @@ class ImplicitSettings(RankingSettings):
     alpha: Annotated[float, Field(ge=0)] = 1.0
     reject_known: bool = True
 
+    @model_validator(mode="after")
+    def _check_negatives(self) -> ImplicitSettings:
+        if self.loss == "bpr" and self.negatives == 0:
+            raise ValueError("the loss 'bpr' compares with negatives; negatives must be at least 1")
+        return self
+
 
 class ImplicitTask(RankingTask):
     """Tells the items that a user has interacted with from items drawn at random.
@@ -63,7 +69,7 @@ class ImplicitTask(RankingTask):
 
     @property
     def _examples_per_positive(self) -> int:
-        return 1 + self.settings.negatives if self.settings.loss == "bce" else max(1, self.settings.negatives)
+        return self.settings.negatives + (self.settings.loss == "bce")
 
     def train_dataset(
         self,
