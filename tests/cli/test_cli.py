@@ -92,7 +92,8 @@ def test_train_writes_a_record_and_an_export(trained):
     assert sorted(entry.name for entry in trained.iterdir()) == ["ratings.csv", "runs", "saved_models"]
     version = trained / "saved_models" / "pmf-ratings" / "1"
     assert (version / "saved_model.pb").is_file()
-    assert set(tf.saved_model.load(str(version)).signatures) == {"serving_default", "recommend"}
+    signatures = set(tf.saved_model.load(str(version)).signatures)
+    assert signatures == {"serving_default", "recommend", "recommend_among"}
 
 
 def test_the_export_says_what_it_is_and_not_where_it_was_made(there):
@@ -154,7 +155,7 @@ def test_export_adds_a_version_elsewhere(there, tmp_path, capsys):
     assert sorted(entry.name for entry in (tmp_path / "pmf-ratings").iterdir()) == ["1", "2"]
     assert f"SavedModel: {tmp_path / 'pmf-ratings' / '2'}" in capsys.readouterr().out
     metadata = (tmp_path / "pmf-ratings/2/assets.extra/tfzoo.json").read_text(encoding="utf-8")
-    assert json.loads(metadata)["policy"]["seen_items"] == "kept in recommend"
+    assert json.loads(metadata)["policy"]["seen_items"] == "kept in recommend and recommend_among"
 
 
 def test_results(there, tmp_path, capsys):

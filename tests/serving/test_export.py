@@ -12,12 +12,13 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError
 from tfzoo.models import create_model, model_info
-from tfzoo.serving.export import METADATA, export_saved_model, latest_version
+from tfzoo.serving import export as export_module
+from tfzoo.serving.export import METADATA, export_saved_model, latest_version, publish
+from tfzoo.serving.signatures import BLANK_SCORE
 from tfzoo.tasks import RatingTask
 from tfzoo.tasks.rating import PairFeatures
 
 SMALL = {"tower_units": (6, 4), "head_units": (5,), "embedding_dim": 4}
-BLANK_SCORE = -1e9
 UNKNOWN_USER = 12345
 
 
@@ -234,7 +235,7 @@ def test_seen_items_can_be_kept(train, tmp_path):
     assert items[0] == kept.expected(100, train.num_items, keep_seen=True)[0]
     assert set(items[0]) == set(train.items.ids.tolist())
     policy = json.loads((kept.version / "assets.extra" / METADATA).read_text(encoding="utf-8"))["policy"]
-    assert policy["seen_items"] == "kept in recommend"
+    assert policy["seen_items"] == "kept in recommend and recommend_among"
 
 
 def test_a_known_history_beside_the_training_part_is_left_out_too(toy, tmp_path):
@@ -314,6 +315,31 @@ def test_versions_are_numbers_not_texts(train, tmp_path):
     assert export(build("pmf", train), train, folder) == folder / "11"
 
 
+def test_a_version_that_another_process_publishes_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    folder = tmp_path / "pmf-toy"
+    for name in ("1", "2", "3"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "saved_model.pb").write_text(name, encoding="utf-8")
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "saved_model.pb").write_text("new", encoding="utf-8")
+    counted = iter([[1], [1, 2], [1, 2, 3]])
+    monkeypatch.setattr(export_module, "versions", lambda _: next(counted))
+    assert publish(tmp_path / "prepared", folder) == folder / "4"
+    texts = {path.parent.name: path.read_text(encoding="utf-8") for path in folder.rglob("*.pb")}
+    assert texts == {"1": "1", "2": "2", "3": "3", "4": "new"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_exported(train, tmp_path, value):
+    model = build("pmf", train)
+    table = model.get_layer("item_tower").get_layer("item_embedding").embeddings
+    scorer = scorer_of(model, train)
+    table.assign(np.where(np.arange(table.shape[0])[:, None] == 2, value, table.numpy()))
+    with pytest.raises(TfzooError, match=r"item_embedding.*not finite.*smaller learning rate"):
+        export_saved_model(model, scorer, train, tmp_path / "pmf-toy", metadata={})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_version_is_one_clear_error(tmp_path):
     with pytest.raises(TfzooError, match=r"No exported model in .*nowhere"):
         latest_version(tmp_path / "nowhere")
@@ -352,10 +378,11 @@ def test_metadata_and_titles(train, tmp_path):
     extra = version / "assets.extra"
     written = json.loads((extra / METADATA).read_text(encoding="utf-8"))
     policy = written.pop("policy")
+    assert written.pop("warmup_requests") >= 0
     assert written == metadata
     assert policy["blank_id"] == ""
     assert policy["blank_score"] == BLANK_SCORE
-    assert policy["seen_items"] == "left out of recommend"
+    assert policy["seen_items"] == "left out of recommend and recommend_among"
     assert {"unknown_user", "unknown_item", "blank", "k", "ties"} <= policy.keys()
     titles = json.loads((extra / "titles.json").read_text(encoding="utf-8"))
     assert len(titles) == train.num_items

@@ -3,32 +3,27 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.zoo import build, call, models_of, task_of
-from tfzoo.data.splits import Split
+from tests.serving.keras_truth import (
+    BLANK_SCORE,
+    HISTORY_TASKS,
+    UNTRAINED,
+    best,
+    catalogue,
+    history_scores,
+)
+from tests.zoo import call, models_of, task_of
 from tfzoo.models import list_models
 from tfzoo.serving.client import LocalClient
-from tfzoo.serving.export import export_saved_model
-from tfzoo.tasks import get_task
 
-BLANK_SCORE = -1e9
-# Ids of the toy data set: users 100, 107, ...; items film-00, film-01, ... An item that is not trained:
-UNTRAINED = "film-05"
+# Ids of the toy data set: users 100, 107, ...; items film-00, film-01, ...
 USERS, ITEMS = [107, 12345, 303, 100], ["film-19", "film-00", "no such film", "film-03"]
 HISTORIES = [["film-07", "no such film", UNTRAINED, "film-03"], ["", "", "no such film", ""]]
 EXCLUDED = [["film-01"], ["film-02"]]
-HISTORY_TASKS = ("reconstruction", "next-item")
-OPTIONS = {
-    # ReLU would make many scores equal.
-    **{name: {"last_activation": None} for name in ("delcr", "delcr-woe", "dcf")},
-    "edrs": {"last_activation": None, "rating_activation": None},
-    "edrs-woe": {"rating_activation": None},
-}
 
 FRESH_PROCESS = """
 import json, sys
@@ -73,123 +68,22 @@ json.dump(found, sys.stdout, allow_nan=False)
 
 
 @pytest.fixture(scope="module")
-def train(toy):
-    part = toy.take(np.flatnonzero((np.arange(len(toy)) < 200) & (toy.item_id != 6)))
-    assert toy.items.lookup(UNTRAINED) == 6
-    assert (np.delete(part.item_counts()[1:], 5) > 0).all()
-    words = np.array(["a", "dull", "film", "with", "a", "good", "end", "and", "loud", "noise"], object)
-    chosen = zip(part.user_id % 10, part.item_id % 10, part.user_id * part.item_id % 10, strict=True)
-    text = np.array([" ".join(words[list(three)]) for three in chosen], object)
-    return replace(part, text=text)
-
-
-def features_of(name, model, train):
-    task = get_task(task_of(name))()
-    return task, task.features(model, Split(train, train, train, ""), train)
-
-
-@pytest.fixture(scope="module")
-def every_model(train, tmp_path_factory):
-    """Export every model; a fresh process loads and asks one while the next is exported."""
-    folder = tmp_path_factory.mktemp("every")
+def every_model(exported_models, tmp_path_factory):
+    """Have a fresh process load and ask every exported model."""
+    folder = tmp_path_factory.mktemp("fresh")
+    models, folders = exported_models
     question = {"users": USERS, "items": ITEMS, "histories": HISTORIES, "excluded": EXCLUDED}
-    models, folders = {}, {}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        (folder / "stderr").open("w") as errors,
-        subprocess.Popen(
-            [sys.executable, "-c", FRESH_PROCESS], stderr=errors, cwd=folder, **pipes
-        ) as process,
-    ):
-        try:
-            print(json.dumps(question), file=process.stdin, flush=True)
-            for name in list_models():
-                models[name] = build(name, 3, 0.4, train.num_users, train.num_items, **OPTIONS.get(name, {}))
-                folders[name] = export(name, models[name], train, folder / name)
-                print(json.dumps([name, str(folders[name])]), file=process.stdin, flush=True)
-            output, _ = process.communicate(timeout=300)
-        except BrokenPipeError:
-            pass  # The process has ended too early; its errors are shown below.
-        finally:
-            process.kill()
-    assert process.returncode == 0, (folder / "stderr").read_text(encoding="utf-8")[-3000:]
-    return models, json.loads(output), folders
-
-
-def export(name, model, train, folder):
-    task, features = features_of(name, model, train)
-    scorer = task.scorer(model, features)
-    return export_saved_model(model, scorer, train, folder, metadata={"model": name})
-
-
-# What Keras gives, from inputs that are made here.
-
-
-def by_rows(model, train, users, items):
-    """Score dense ids; rows of the interaction matrix are made here, with NumPy."""
-    values = {"rating": train.ratings, "scores": 1.0}[next(iter(model.output))]
-    matrix = np.zeros((train.num_users + 1, train.num_items + 1), np.float32)
-    matrix[train.user_id, train.item_id] = values
-    users, items = np.asarray(users, np.int32), np.asarray(items, np.int32)
-    inputs = {"user_id": users, "item_id": items, "user_row": matrix[users], "item_row": matrix.T[items]}
-    return call(model, {key: tf.constant(inputs[key]) for key in model.input})
-
-
-def after_events(model, events):
-    """Return the scores of all items after events, one by one, from a state of 0."""
-    states = {key: np.zeros((1, *tensor.shape[1:]), np.float32) for key, tensor in model.input.items()}
-    states.pop("item_id")
-    for event in events or [0]:
-        outputs = call(model, {"item_id": np.array([event], np.int32), **states})
-        states = {key: outputs[key] for key in states}
-    return outputs["scores"][0]
-
-
-def known_events(train, user):
-    """Return the items of a user in the order of time."""
-    rows = np.flatnonzero(train.user_id == user)
-    return train.item_id[rows[np.argsort(train.timestamp[rows], kind="stable")]].tolist()
-
-
-def catalogue(name, model, train, user):
-    """Return the scores by which the items are ranked for a dense user id."""
-    task, items = task_of(name), np.arange(train.num_items + 1)
-    if task == "next-item":
-        return after_events(model, known_events(train, user))
-    if task == "reconstruction":
-        return by_rows(model, train, [user], [0])["scores"][0]
-    if task == "review-rating":
-        documents = features_of(name, model, train)[1]
-        users = documents.side("user", tf.constant(np.full_like(items, user), tf.int32))
-        return call(model, {**users, **documents.side("item", tf.constant(items, tf.int32))})["rating"]
-    if task == "implicit":
-        return unsquashed(model, np.full_like(items, user), items)
-    return by_rows(model, train, np.full_like(items, user), items)["rating"]
-
-
-def unsquashed(model, users, items):
-    """Return the logits of probabilities, scores else."""
-    score = call(model, {"user_id": tf.constant(users), "item_id": tf.constant(items)})["score"]
-    if not any(layer.name == "probability" for layer in model.layers):
-        return score
-    return np.log(score.astype(np.float64)) - np.log1p(-score.astype(np.float64))
-
-
-def history_scores(name, model, train, items):
-    """Return the scores for dense ids of a history."""
-    if task_of(name) == "next-item":
-        return after_events(model, [item for item in items if train.item_counts()[item]])
-    row = np.zeros((1, train.num_items + 1), np.float32)
-    row[0, items] = 1
-    inputs = {"user_row": tf.constant(row), "user_id": tf.constant([0])}
-    return call(model, {key: inputs[key] for key in model.input})["scores"][0]
-
-
-def best(scores, train, k, blocked, *, hide=True):
-    """Return the dense ids of the best ``k`` items by sorting, ties in favour of the lower id."""
-    hidden = set(np.flatnonzero(train.item_counts() == 0).tolist()) if hide else {0}
-    eligible = [item for item in range(1, len(scores)) if item not in hidden | set(blocked)]
-    return sorted(eligible, key=lambda item: (-scores[item], item))[:k]
+    lines = [question, *([name, str(version)] for name, version in folders.items())]
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH_PROCESS],
+        input="".join(json.dumps(line) + "\n" for line in lines),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return models, json.loads(done.stdout), folders
 
 
 def assert_list(answer, row, train, expected, scores):
@@ -215,11 +109,15 @@ def test_signatures(every_model, name):
             "inputs": {"user_id": ["int64", [None]], "item_id": ["string", [None]]},
             "outputs": {output: ["float32", [None]]},
         },
-        "recommend": {**lists, "inputs": {**lists["inputs"], "user_id": ["int64", [None]]}},
     }
+    who = {"recommend{}": {"user_id": ["int64", [None]]}}
     if task_of(name) in HISTORY_TASKS:
-        history = {"history": ["string", [None, None]]}
-        expected["recommend_from_history"] = {**lists, "inputs": {**lists["inputs"], **history}}
+        who["recommend{}_from_history"] = {"history": ["string", [None, None]]}
+    allowed = {"": {}, "_among": {"allow_ids": ["string", [None, None]]}}
+    for signature, asked in who.items():
+        for suffix, more in allowed.items():
+            inputs = {**lists["inputs"], **asked, **more}
+            expected[signature.format(suffix)] = {**lists, "inputs": inputs}
     assert every_model[1][name]["signatures"] == expected
 
 

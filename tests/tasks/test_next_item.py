@@ -364,6 +364,16 @@ def test_long_sessions_are_scored_by_their_last_fifty_events():
     np.testing.assert_array_equal(scorer.score_items(tf.constant([1])), expected)
 
 
+def test_of_a_long_history_the_last_fifty_trained_items_count():
+    long = [1 + step % 7 for step in range(60)]
+    scorer = scorer_of(build(), train=interactions([long, [8, 9, 10]]))
+    expected = scorer.score_history(tf.constant([long[-50:], [3, 2, 1] + [0] * 47])).numpy()
+    # Blanks and an item that is not trained do not take the place of an event.
+    padded = [[*long, 0, 11, 0], [3, 0, 11, 2, 1] + [0] * 58]
+    np.testing.assert_allclose(scorer.score_history(tf.constant(padded)), expected, rtol=1e-6)
+    assert np.abs(scorer.score_history(tf.constant([long[:50]])) - expected[:1]).max() > 1e-4
+
+
 def test_the_logq_correction_and_the_loss_leave_served_scores_alone():
     history = tf.constant([[1, 2]])
     plain = scorer_of(build()).score_history(history).numpy()

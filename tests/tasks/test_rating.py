@@ -214,6 +214,10 @@ def test_all_items_of_a_user_score_as_the_pairs_do(toy, name):
         pairs = scorer.score_pairs(users, tf.fill([3], item))
         np.testing.assert_allclose(found[:, item], pairs, rtol=1e-4, atol=1e-4)
     assert np.ptp(found.numpy()[0]) > 0.1
+    some = tf.constant([[3, 3, 0, 20], [1, 2, 3, 4], [20, 0, 7, 7]])
+    expected = tf.gather(found, some, batch_dims=1)
+    np.testing.assert_allclose(scorer.score_candidates(users, some), expected, rtol=1e-4, atol=1e-4)
+    assert scorer.score_candidates(users, some[:, :0]).shape == (3, 0)
 
 
 @pytest.mark.parametrize("name", ["pmf", "biased-mf", "edrs"])

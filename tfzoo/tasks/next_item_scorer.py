@@ -100,7 +100,14 @@ class NextItemScorer(Scorer):
         return self.score_history(tf.gather(self.histories, user_id))
 
     def score_history(self, history: tf.Tensor) -> tf.Tensor:
-        """Return the scores after each history, int32 ``[B, L]``, from a hidden state of 0."""
+        """Return the scores after each history, int32 ``[B, L]``, from a hidden state of 0.
+
+        Of a longer history the last `HISTORY_EVENTS` trained items count, which bounds the time
+        of an answer.
+        """
+        trained = tf.gather(self.trained, history)
+        order = tf.argsort(tf.cast(trained > 0, tf.int32), axis=1, stable=True)
+        history = tf.gather(trained, order, batch_dims=1)[:, -HISTORY_EVENTS:]
         states = tuple(tf.zeros([tf.shape(history)[0], width]) for width in self._widths)
         _, states = tf.while_loop(
             lambda event, _: event < tf.shape(history)[1],

@@ -252,6 +252,15 @@ class RatingScorer(Scorer):
         """Return the model's score of each pair: int32 ``[B]``, int32 ``[B]`` to float32 ``[B]``."""
         return self.model(self.features.inputs(user_id, item_id), training=False)[self.output_name]
 
+    def score_candidates(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
+        """Return scores of some items a user: int32 ``[B]``, int32 ``[B, C]`` to float32 ``[B, C]``."""
+        users = self._user_tower(self.features.side("user", user_id), training=False)
+        pairs = {
+            "user_vector": tf.repeat(users, tf.shape(item_id)[1], axis=0),
+            "item_vector": tf.gather(self.item_vectors, tf.reshape(item_id, [-1])),
+        }
+        return tf.reshape(self._head(pairs, training=False), tf.shape(item_id))
+
     def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
         """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
         users = self._user_tower(self.features.side("user", user_id), training=False)
