@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
+from tfzoo.tasks.factors import Factors
 
 Tensors = Mapping[str, tf.Tensor]
 State = tuple[tf.Tensor, ...]
@@ -73,6 +74,10 @@ class Scorer(tf.Module):
             float32 ``[B, num_items + 1]``.
         """
         raise TypeError(f"{type(self).__name__} does not score histories.")
+
+    def factors(self) -> Factors | None:
+        """Return the scores as inner products of user queries and item vectors, if they are such."""
+        return None
 
 
 class Task(ABC):

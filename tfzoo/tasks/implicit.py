@@ -16,6 +16,7 @@ from tfzoo.data.pipelines import gather, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.layers import IdEmbedding, catalogue_scores
 from tfzoo.tasks.base import Features, Scorer, State, Tensors, interaction_arrays
+from tfzoo.tasks.factors import Factors, fold
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
 
 SIDES = ("user", "item")
@@ -197,6 +198,23 @@ class ImplicitScorer(Scorer):
         """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
         users = self._vectors("user", user_id)
         return catalogue_scores(self._head, users, tf.convert_to_tensor(self.item_vectors))
+
+    def factors(self) -> Factors | None:
+        """Return the unsquashed scores as inner products, where the head is one."""
+
+        def head(users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+            pairs = {"user_vector": users[:, tf.newaxis], "item_vector": items[:, tf.newaxis]}
+            return self._head(pairs, training=False)[:, 0]
+
+        def user_vectors(user_id: tf.Tensor) -> tf.Tensor:
+            return self._vectors("user", user_id)
+
+        folded = fold(head, self._towers["user"].output_shape[-1], self.item_vectors.numpy())
+        if folded is None:
+            return None
+        squashes = any(layer.name == "probability" for layer in self.model.layers)
+        output = self.model.get_layer("probability") if squashes else tf.identity
+        return Factors(user_vectors, head, *folded, output)
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
         return self._towers[side]({f"{side}_id": ids}, training=False)

@@ -17,6 +17,7 @@ from tfzoo.data.rows import SparseRows
 from tfzoo.data.splits import Split
 from tfzoo.layers import AbsoluteError, IdEmbedding, SquaredError
 from tfzoo.tasks.base import Features, Scorer, Task
+from tfzoo.tasks.factors import Factors, fold
 
 SIDES = ("user", "item")
 PAIRS_PER_CALL = 32768
@@ -271,6 +272,18 @@ class RatingScorer(Scorer):
             return self._head(pair, training=False)
 
         return tf.map_fn(one_user, users, fn_output_signature=tf.TensorSpec([None], tf.float32))
+
+    def factors(self) -> Factors | None:
+        """Return the ratings as inner products, where the head is one."""
+
+        def head(users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+            return self._head({"user_vector": users, "item_vector": items}, training=False)
+
+        def user_vectors(user_id: tf.Tensor) -> tf.Tensor:
+            return self._user_tower(self.features.side("user", user_id), training=False)
+
+        folded = fold(head, self._user_tower.output_shape[-1], self.item_vectors.numpy())
+        return None if folded is None else Factors(user_vectors, head, *folded)
 
 
 def _compiled_tower(
