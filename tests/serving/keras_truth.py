@@ -1,0 +1,103 @@
+"""Small exports of every model, and what Keras gives for them from inputs that are made here."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tests.zoo import build, call, task_of
+from tfzoo.data.splits import Split
+from tfzoo.serving.export import export_saved_model
+from tfzoo.tasks import get_task
+
+BLANK_SCORE = -1e9
+# An item of the toy data set that the exports' training part lacks.
+UNTRAINED = "film-05"
+HISTORY_TASKS = ("reconstruction", "next-item")
+OPTIONS = {
+    # ReLU would make many scores equal.
+    **{name: {"last_activation": None} for name in ("delcr", "delcr-woe", "dcf")},
+    "edrs": {"last_activation": None, "rating_activation": None},
+    "edrs-woe": {"rating_activation": None},
+}
+
+
+def small_model(name, train):
+    """Build a small model with random weights for the data set."""
+    return build(name, 3, 0.4, train.num_users, train.num_items, **OPTIONS.get(name, {}))
+
+
+def export(name, model, train, folder):
+    task, features = features_of(name, model, train)
+    scorer = task.scorer(model, features)
+    return export_saved_model(model, scorer, train, folder, metadata={"model": name})
+
+
+def features_of(name, model, train):
+    task = get_task(task_of(name))()
+    return task, task.features(model, Split(train, train, train, ""), train)
+
+
+def by_rows(model, train, users, items):
+    """Score dense ids; rows of the interaction matrix are made here, with NumPy."""
+    values = {"rating": train.ratings, "scores": 1.0}[next(iter(model.output))]
+    matrix = np.zeros((train.num_users + 1, train.num_items + 1), np.float32)
+    matrix[train.user_id, train.item_id] = values
+    users, items = np.asarray(users, np.int32), np.asarray(items, np.int32)
+    inputs = {"user_id": users, "item_id": items, "user_row": matrix[users], "item_row": matrix.T[items]}
+    return call(model, {key: tf.constant(inputs[key]) for key in model.input})
+
+
+def after_events(model, events):
+    """Return the scores of all items after events, one by one, from a state of 0."""
+    states = {key: np.zeros((1, *tensor.shape[1:]), np.float32) for key, tensor in model.input.items()}
+    states.pop("item_id")
+    for event in events or [0]:
+        outputs = call(model, {"item_id": np.array([event], np.int32), **states})
+        states = {key: outputs[key] for key in states}
+    return outputs["scores"][0]
+
+
+def known_events(train, user):
+    """Return the items of a user in the order of time."""
+    rows = np.flatnonzero(train.user_id == user)
+    return train.item_id[rows[np.argsort(train.timestamp[rows], kind="stable")]].tolist()
+
+
+def catalogue(name, model, train, user):
+    """Return the scores by which the items are ranked for a dense user id."""
+    task, items = task_of(name), np.arange(train.num_items + 1)
+    if task == "next-item":
+        return after_events(model, known_events(train, user))
+    if task == "reconstruction":
+        return by_rows(model, train, [user], [0])["scores"][0]
+    if task == "review-rating":
+        documents = features_of(name, model, train)[1]
+        users = documents.side("user", tf.constant(np.full_like(items, user), tf.int32))
+        return call(model, {**users, **documents.side("item", tf.constant(items, tf.int32))})["rating"]
+    if task == "implicit":
+        return unsquashed(model, np.full_like(items, user), items)
+    return by_rows(model, train, np.full_like(items, user), items)["rating"]
+
+
+def unsquashed(model, users, items):
+    """Return the logits of probabilities, scores else."""
+    if any(layer.name == "probability" for layer in model.layers):
+        model = keras.Model(model.inputs, {"score": model.get_layer("probability").input})
+    return call(model, {"user_id": tf.constant(users), "item_id": tf.constant(items)})["score"]
+
+
+def history_scores(name, model, train, items):
+    """Return the scores for dense ids of a history."""
+    if task_of(name) == "next-item":
+        return after_events(model, [item for item in items if train.item_counts()[item]])
+    row = np.zeros((1, train.num_items + 1), np.float32)
+    row[0, items] = 1
+    inputs = {"user_row": tf.constant(row), "user_id": tf.constant([0])}
+    return call(model, {key: inputs[key] for key in model.input})["scores"][0]
+
+
+def best(scores, train, k, blocked, *, hide=True):
+    """Return the dense ids of the best ``k`` items by sorting, ties in favour of the lower id."""
+    hidden = set(np.flatnonzero(train.item_counts() == 0).tolist()) if hide else {0}
+    eligible = [item for item in range(1, len(scores)) if item not in hidden | set(blocked)]
+    return sorted(eligible, key=lambda item: (-scores[item], item))[:k]
