@@ -14,7 +14,7 @@ from tfzoo.errors import TfzooError
 from tfzoo.models import create_model, model_info
 from tfzoo.serving import export as export_module
 from tfzoo.serving.export import METADATA, export_saved_model, latest_version, publish
-from tfzoo.serving.signatures import BLANK_SCORE
+from tfzoo.serving.recommender import BLANK_SCORE
 from tfzoo.tasks import RatingTask
 from tfzoo.tasks.rating import PairFeatures
 

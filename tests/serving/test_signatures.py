@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tests.zoo import build
 from tfzoo.data.splits import Split
 from tfzoo.serving.export import export_saved_model
-from tfzoo.serving.signatures import BLANK_SCORE, Recommender, served_functions
+from tfzoo.serving.recommender import BLANK_SCORE
+from tfzoo.serving.recommenders import CatalogueRecommender
+from tfzoo.serving.signatures import served_functions
 from tfzoo.tasks import get_task
 
 UNTRAINED = "film-05"
@@ -176,10 +178,10 @@ def test_inputs_with_another_number_of_rows_are_named(by_history):
 @pytest.fixture(scope="module")
 def ranked(train, tmp_path_factory):
     """Return the traced functions and the scores of one model, for tests with many examples."""
-    scorer, model = scorer_of("gmf", train)
+    scorer, _ = scorer_of("gmf", train)
     assets = tmp_path_factory.mktemp("assets")
-    recommender = Recommender(scorer, train, assets, exclude_seen=True)
-    return model, recommender, served_functions(recommender)["recommend_among"]
+    recommender = CatalogueRecommender(scorer, train, assets, exclude_seen=True)
+    return scorer, served_functions(recommender)["recommend_among"]
 
 
 @given(
@@ -189,7 +191,7 @@ def ranked(train, tmp_path_factory):
     excluded=st.lists(st.integers(-1, 21), max_size=4),
 )
 def test_an_allow_list_against_sorting(ranked, train, user, k, allowed, excluded):
-    _, recommender, function = ranked
+    scorer, function = ranked
     raw = [[f"film-{number:02d}" for number in numbers] for numbers in (allowed, excluded)]
     answer = function(
         tf.constant([100 + 7 * (user - 1)], tf.int64),
@@ -199,7 +201,7 @@ def test_an_allow_list_against_sorting(ranked, train, user, k, allowed, excluded
     )
     dense = user if 1 <= user <= 30 else 0
     counts = train.item_counts()
-    scores = recommender.scorer.score_items(tf.constant([dense])).numpy()[0] if dense else counts
+    scores = scorer.score_items(tf.constant([dense])).numpy()[0] if dense else counts
     barred = {number + 1 for number in excluded} | set(train.item_id[train.user_id == dense].tolist())
     eligible = {number + 1 for number in allowed} - barred
     eligible = [item for item in eligible if 1 <= item <= 20 and counts[item]]

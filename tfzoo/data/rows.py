@@ -18,16 +18,26 @@ class SparseRows(tf.Module):
         column: int ``[n]``, column number of each entry.
         value: float ``[n]``; of several entries for one cell the first counts.
         shape: number of rows and columns.
+        free_size: the variables may later hold another number of entries.
     """
 
-    def __init__(self, row: NDArray, column: NDArray, value: NDArray, shape: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        row: NDArray,
+        column: NDArray,
+        value: NDArray,
+        shape: tuple[int, int],
+        *,
+        free_size: bool = False,
+    ) -> None:
         super().__init__()
         _, order = np.unique(row.astype(np.int64) * shape[1] + column, return_index=True)
         splits = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=shape[0]))])
         self.num_columns = shape[1]
         self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name="splits")
-        self.columns = tf.Variable(column[order].astype(np.int32), trainable=False, name="columns")
-        self.values = tf.Variable(value[order].astype(np.float32), trainable=False, name="values")
+        size = tf.TensorShape([None]) if free_size else None
+        self.columns = tf.Variable(column[order].astype(np.int32), False, name="columns", shape=size)
+        self.values = tf.Variable(value[order].astype(np.float32), False, name="values", shape=size)
 
     def dense(self, rows: tf.Tensor, masked: tf.Tensor | None = None) -> tf.Tensor:
         """Return the given rows as a dense matrix.

@@ -6,6 +6,7 @@ import errno
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import keras
 import numpy as np
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.errors import TfzooError
+from tfzoo.errors import TfzooError, UsageError
 from tfzoo.serving.deployment import write_deployment
-from tfzoo.serving.signatures import BLANK_SCORE, POLICY, Recommender, served_functions
+from tfzoo.serving.index import IndexSettings
+from tfzoo.serving.recommender import BLANK_SCORE, Recommender
+from tfzoo.serving.recommenders import CatalogueRecommender, IndexedRecommender
+from tfzoo.serving.signatures import POLICY, served_functions
 from tfzoo.serving.warmup import write_warmup
 from tfzoo.tasks.base import Scorer
+from tfzoo.tasks.factors import Factors
 
 METADATA = "tfzoo.json"
 TITLES = "titles.json"
@@ -32,11 +37,12 @@ def export_saved_model(
     metadata: dict[str, Any],
     exclude_seen: bool = True,
     fold_in: Interactions | None = None,
+    index: IndexSettings | None = None,
 ) -> Path:
     """Write the next version of a served model.
 
     Args:
-        model: the trained model; its variables become part of the export.
+        model: the trained model, whose weights are checked.
         scorer: from the model's task.
         train: the training part.
         folder: the served model's folder, ``EXPORT_DIR/<model>-<dataset>``; the export becomes
@@ -44,6 +50,8 @@ def export_saved_model(
         metadata: what to write into ``assets.extra/tfzoo.json`` beside the policy.
         exclude_seen: `recommend` leaves out what a user has rated in training.
         fold_in: known history of users whom training never sees, left out likewise.
+        index: find items through an index over their vectors, which can be exchanged later, see
+            `swap_candidates`; None scores all items with the model.
 
     Returns:
         The folder of the new version. Its signatures are those of `served_functions`; the files
@@ -51,8 +59,10 @@ def export_saved_model(
 
     Raises:
         TfzooError: the folder cannot be written, or weights of the model are not finite.
+        UsageError: an index is asked for, and the model's scores are not inner products.
     """
     _check_finite(model)
+    factors = None if index is None else _factors(scorer, metadata)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
@@ -61,9 +71,14 @@ def export_saved_model(
     try:
         assets = temporary / "vocabulary"
         assets.mkdir()
-        recommender = Recommender(scorer, train, assets, exclude_seen=exclude_seen, fold_in=fold_in)
+        options: dict[str, Any] = {"exclude_seen": exclude_seen, "fold_in": fold_in}
+        recommender: Recommender
+        if index is None or factors is None:
+            recommender = CatalogueRecommender(scorer, train, assets, **options)
+        else:
+            recommender = IndexedRecommender(scorer, factors, index, train, assets, **options)
         target = temporary / "model"
-        _write(model, recommender, target)
+        _write(recommender, target)
         extra = target / "assets.extra"
         extra.mkdir()
         warm = write_warmup(extra, train, reads_history=scorer.reads_history)
@@ -75,7 +90,10 @@ def export_saved_model(
             "blank_id": recommender.items.blank,
             "blank_score": BLANK_SCORE,
         }
-        write_metadata(extra, {**metadata, "policy": policy, "warmup_requests": warm}, train)
+        described = {**metadata, "policy": policy, "warmup_requests": warm}
+        if index is not None:
+            described["index"] = asdict(index)
+        write_metadata(extra, described, train)
         version = publish(target, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -137,13 +155,22 @@ def write_metadata(extra: Path, metadata: dict[str, Any], items: Interactions) -
         (extra / TITLES).write_text(json.dumps(titles) + "\n", encoding="utf-8")
 
 
-def _write(model: keras.Model, recommender: Recommender, target: Path) -> None:
+def _write(recommender: Recommender, target: Path) -> None:
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.track(recommender)
     for name, function in served_functions(recommender).items():
         archive.add_endpoint(name, function)
     archive.write_out(str(target), verbose=False)
+
+
+def _factors(scorer: Scorer, metadata: dict[str, Any]) -> Factors:
+    factors = scorer.factors()
+    if factors is None:
+        raise UsageError(
+            f"The scores of '{metadata.get('model', 'this model')}' are not inner products of a user's and "
+            "an item's vector, which an index needs. Export it without --index."
+        )
+    return factors
 
 
 def _check_finite(model: keras.Model) -> None:

@@ -1,0 +1,49 @@
+"""Raw ids and dense ids, inside a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfzoo.data.vocabulary import INTEGER, Vocabulary
+
+
+class IdLookup(tf.Module):
+    """Raw ids to dense ids and back, inside a graph.
+
+    The vocabulary lies in an asset file, so that it does not count against the size limit of
+    the graph.
+
+    Args:
+        vocabulary: the ids.
+        path: where to write the asset file; it is read again when the module is used.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, path: Path) -> None:
+        super().__init__()
+        vocabulary.save(path)
+        self.dtype = tf.int64 if vocabulary.dtype == INTEGER else tf.string
+        key = tf.lookup.TextFileIndex.WHOLE_LINE if self.dtype == tf.string else 0
+        initializer = tf.lookup.TextFileInitializer(
+            str(path), self.dtype, key, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER, delimiter="\t"
+        )
+        self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
+        self.blank = _blank(vocabulary)
+        raw = [self.blank, *vocabulary.ids.tolist()]
+        self._raw = tf.Variable(raw, dtype=self.dtype, trainable=False, name="raw_ids", shape=[None])
+
+    def dense(self, raw: tf.Tensor) -> tf.Tensor:
+        """Return dense ids, int32; 0 where the raw id is unknown."""
+        return tf.cast(self._table.lookup(raw) + 1, tf.int32)
+
+    def raw(self, dense: tf.Tensor) -> tf.Tensor:
+        """Return raw ids; the blank id for 0."""
+        return tf.gather(self._raw, dense)
+
+
+def _blank(vocabulary: Vocabulary) -> int | str:
+    """Return an id that no item has."""
+    if vocabulary.dtype != INTEGER:
+        return ""
+    return min(-1, int(vocabulary.ids[0]) - 1)

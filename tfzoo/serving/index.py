@@ -1,0 +1,155 @@
+"""The items with the largest inner product, found with stock TensorFlow operations.
+
+What must not be listed is given cell by cell: no array of users times items is ever made, so that
+a request costs what it looks at.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfzoo.errors import UsageError
+from tfzoo.serving.cells import Cells
+from tfzoo.serving.partition import default_partitions, partition
+from tfzoo.serving.recommender import BLANK_SCORE, item_variable
+
+INDEXES = ("exact", "ivf")
+Best = tuple[tf.Tensor, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """Which index an export gets.
+
+    Attributes:
+        kind: ``exact`` or ``ivf`` (inverted file).
+        partitions: of an inverted file; None for the square root of the number of items.
+        probes: partitions that are looked at; more find more of the best items, and take longer.
+    """
+
+    kind: str
+    partitions: int | None = None
+    probes: int = 16
+
+    def __post_init__(self) -> None:
+        if self.kind not in INDEXES:
+            raise UsageError(f"An index is one of {', '.join(INDEXES)}. Received '{self.kind}'.")
+        if self.probes < 1:
+            raise UsageError(f"The number of probes must be at least 1. Received {self.probes}.")
+
+    def build(self, vectors: tf.Variable, hidden: tf.Variable) -> Index:
+        """Return the index over ``vectors`` float32 ``[num_items + 1, d]`` without ``hidden`` items."""
+        if self.kind == "exact":
+            return ExactIndex(vectors, hidden)
+        return InvertedFileIndex(vectors, self.arrays(vectors.numpy(), hidden.numpy()), self.probes)
+
+    def arrays(self, vectors: NDArray[np.float32], hidden: NDArray[np.bool_]) -> dict[str, NDArray]:
+        """Return what an inverted file stores beside the vectors; nothing for an exact index."""
+        if self.kind == "exact":
+            return {}
+        listed = np.flatnonzero(~hidden).astype(np.int32)
+        return partition(vectors, listed, self.partitions or default_partitions(len(listed)))
+
+
+class Index(tf.Module):
+    """Finds items by their vectors."""
+
+    @abstractmethod
+    def search(self, queries: tf.Tensor, barred: Cells, k: tf.Tensor) -> Best:
+        """Return the best items of each query.
+
+        Args:
+            queries: float32 ``[B, d]``.
+            barred: items not to be listed, by the number of the query.
+            k: int32, how many items.
+
+        Returns:
+            Scores float32 ``[B, k]`` and dense ids int32 ``[B, k]``, best first; `BLANK_SCORE` and
+            0 behind the last one.
+        """
+
+
+class ExactIndex(Index):
+    """Scores all items, a block at a time, which bounds the memory; ties go to the smaller id.
+
+    Args:
+        vectors: variable float32 ``[num_items + 1, d]`` by dense id.
+        hidden: variable bool ``[num_items + 1]``, items never to be listed.
+        block: items that are scored at once.
+    """
+
+    def __init__(self, vectors: tf.Variable, hidden: tf.Variable, block: int = 65_536) -> None:
+        super().__init__()
+        self.vectors, self.hidden, self._block = vectors, hidden, block
+
+    def search(self, queries: tf.Tensor, barred: Cells, k: tf.Tensor) -> Best:
+        """Return the best items of each query, see `Index.search`."""
+        count, total = tf.shape(queries)[0], tf.shape(self.vectors)[0]
+
+        def add_block(first: tf.Tensor, best: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            last = tf.minimum(first + self._block, total)
+            scores = tf.matmul(queries, self.vectors[first:last], transpose_b=True)
+            scores = tf.where(self.hidden[first:last], BLANK_SCORE, scores)
+            here = (barred.item >= first) & (barred.item < last)
+            cells = tf.stack([barred.row[here], barred.item[here] - first], axis=1)
+            scores = tf.tensor_scatter_nd_update(scores, cells, tf.fill([tf.shape(cells)[0]], BLANK_SCORE))
+            # Of equal scores top_k takes the first: earlier blocks stand in front.
+            best = tf.concat([best, scores], axis=1)
+            ids = tf.repeat(tf.range(first, last)[tf.newaxis], count, axis=0)
+            best, at = tf.math.top_k(best, k=k)
+            return last, best, tf.gather(tf.concat([items, ids], axis=1), at, batch_dims=1)
+
+        start = tf.constant(0), tf.fill([count, k], BLANK_SCORE), tf.zeros([count, k], tf.int32)
+        _, scores, items = tf.while_loop(lambda first, *_: first < total, add_block, start)
+        return scores, tf.where(scores > BLANK_SCORE, items, 0)
+
+
+class InvertedFileIndex(Index):
+    """Scores the items of the partitions that lie nearest to the query: fast, and not exact.
+
+    Args:
+        vectors: variable float32 ``[num_items + 1, d]`` by dense id.
+        arrays: from `partition`.
+        probes: partitions that are looked at.
+    """
+
+    def __init__(self, vectors: tf.Variable, arrays: dict[str, NDArray], probes: int) -> None:
+        super().__init__()
+        self.vectors, self.probes = vectors, probes
+        self.centroids, self.order, self.starts = (
+            item_variable(arrays[name], name) for name in ("centroids", "order", "starts")
+        )
+
+    def search(self, queries: tf.Tensor, barred: Cells, k: tf.Tensor) -> Best:
+        """Return the best items of each query among the partitions looked at, see `Index.search`."""
+        at, items = self._candidates(queries)
+        scores = tf.reduce_sum(tf.gather(queries, at) * tf.gather(self.vectors, items), axis=1)
+        scores = tf.where(barred.hold(at, items), BLANK_SCORE, scores)
+
+        def table(values: tf.Tensor, blank: float | int) -> tf.Tensor:
+            """Return a row for each query, and at least ``k`` columns, which top_k asks for."""
+            count = tf.cast(tf.shape(queries)[0], tf.int64)
+            rows = tf.RaggedTensor.from_value_rowids(values, tf.cast(at, tf.int64), count).to_tensor(blank)
+            return tf.pad(rows, [[0, 0], [0, k]], constant_values=blank)
+
+        best, where = tf.math.top_k(table(scores, BLANK_SCORE), k=k)
+        found = tf.gather(table(items, 0), where, batch_dims=1)
+        return best, tf.where(best > BLANK_SCORE, found, 0)
+
+    def _candidates(self, queries: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return, for each item of the partitions looked at, the number of its query and its id."""
+        near = tf.matmul(queries, tf.convert_to_tensor(self.centroids), transpose_b=True)
+        _, probed = tf.math.top_k(near, k=tf.minimum(self.probes, tf.shape(near)[1]))
+        probed = tf.reshape(probed, [-1])
+        start = tf.gather(self.starts, probed)
+        length = tf.gather(self.starts, probed + 1) - start
+        probe = tf.repeat(tf.range(tf.size(probed)), length)
+        before = tf.cumsum(length, exclusive=True)
+        entry = tf.range(tf.reduce_sum(length)) + tf.gather(start - before, probe)
+        each = tf.maximum(1, tf.size(probed) // tf.maximum(1, tf.shape(queries)[0]))
+        return probe // each, tf.gather(self.order, entry)

@@ -1,0 +1,176 @@
+"""What a served model answers: functions from raw ids to ratings and ranked lists."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.rows import SparseRows
+from tfzoo.serving.cells import Cells
+from tfzoo.serving.id_lookup import IdLookup
+from tfzoo.tasks.base import Scorer
+
+BLANK_SCORE = -1e9
+USERS_FILE = "users.txt"
+ITEMS_FILE = "items.txt"
+
+Answer = dict[str, tf.Tensor]
+
+
+class Recommender(tf.Module):
+    """The functions behind the signatures.
+
+    In all of them ``k`` is int32 ``[B]``; ``exclude_ids``, ``allow_ids`` and ``history`` are raw
+    item ids ``[B, m]``, each with an m of its own. `CatalogueRecommender` and `IndexedRecommender`
+    find the items.
+
+    Args:
+        scorer: scores by dense ids.
+        train: training interactions, for seen items and popularity.
+        assets: folder for the vocabulary files.
+        exclude_seen: leave out what the user has rated in training.
+        fold_in: known history of users whom training never sees, left out likewise.
+    """
+
+    reads_history = False
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        train: Interactions,
+        assets: Path,
+        *,
+        exclude_seen: bool,
+        fold_in: Interactions | None = None,
+    ) -> None:
+        super().__init__()
+        self.output_name = scorer.output_name
+        self.users = IdLookup(train.users, assets / USERS_FILE)
+        self.items = IdLookup(train.items, assets / ITEMS_FILE)
+        shape = (train.num_users + 1, train.num_items + 1)
+        known = [train] if fold_in is None else [train, fold_in]
+        kept = slice(None if exclude_seen else 0)
+        user = np.concatenate([part.user_id for part in known])[kept]
+        item = np.concatenate([part.item_id for part in known])[kept]
+        self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape, free_size=True)
+        popularity = train.item_counts().astype(np.float32)
+        hidden = (popularity == 0) & scorer.hides_untrained
+        hidden[0] = True
+        self.popularity = item_variable(popularity, "popularity")
+        self.hidden = item_variable(hidden, "hidden")
+
+    def rate(self, user_id: tf.Tensor, item_id: tf.Tensor) -> Answer:
+        """Score pairs of raw ids, each ``[B]``."""
+        with same_rows(user_id=user_id, item_id=item_id):
+            users, items = self.users.dense(user_id), self.items.dense(item_id)
+        return {self.output_name: self._score_pairs(users, items)}
+
+    def recommend(self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> Answer:
+        """Rank all items for raw user ids ``[B]``."""
+        with same_rows(user_id=user_id, k=k, exclude_ids=exclude_ids):
+            users = self.users.dense(user_id)
+        return self._best(users, self._barred_for(users, exclude_ids), k)
+
+    def recommend_among(
+        self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor, allow_ids: tf.Tensor
+    ) -> Answer:
+        """Rank the items of ``allow_ids`` for raw user ids ``[B]``."""
+        with same_rows(user_id=user_id, k=k, exclude_ids=exclude_ids, allow_ids=allow_ids):
+            users = self.users.dense(user_id)
+        allowed = self._distinct(allow_ids)
+        scores = self._score_candidates(users, allowed)
+        return self._best_among(scores, allowed, users > 0, self._barred_for(users, exclude_ids), k)
+
+    @abstractmethod
+    def _score_pairs(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Return scores float32 ``[B]`` of dense ids, as `Scorer.score_pairs`."""
+
+    @abstractmethod
+    def _score_candidates(self, users: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """Return scores float32 ``[B, C]`` of dense ids ``[B]`` and ``[B, C]``."""
+
+    @abstractmethod
+    def _best(self, users: tf.Tensor, barred: Cells, k: tf.Tensor) -> Answer:
+        """Return the answer of `recommend` for dense user ids."""
+
+    def _best_among(
+        self, scores: tf.Tensor, candidates: tf.Tensor, known: tf.Tensor, barred: Cells, k: tf.Tensor
+    ) -> Answer:
+        """Return the best of some items.
+
+        Args:
+            scores: float32 ``[B, C]``.
+            candidates: dense ids int32 ``[B, C]``, rising, 0 where there is none.
+            known: bool ``[B]``; where it is false, popularity takes the place of the scores.
+            barred: what must not be listed.
+            k: int32 ``[B]``.
+        """
+        scores = tf.where(known[:, tf.newaxis], scores, tf.gather(self.popularity, candidates))
+        blocked = barred.hold(row_numbers(candidates), candidates) | tf.gather(self.hidden, candidates)
+        scores = tf.where(blocked, BLANK_SCORE, scores)
+        k = self._capped(k, tf.shape(scores)[1])
+        top, at = tf.math.top_k(scores, k=largest(k))
+        return self._answer(top, tf.gather(candidates, at, batch_dims=1), known, k)
+
+    def _answer(self, scores: tf.Tensor, items: tf.Tensor, known: tf.Tensor, k: tf.Tensor) -> Answer:
+        """Return lists ``[B, K]`` with blanks past each row's own ``k`` and the last eligible item."""
+        shown = (tf.range(tf.shape(scores)[1])[tf.newaxis] < k[:, tf.newaxis]) & (scores > BLANK_SCORE)
+        return {
+            "item_ids": self.items.raw(tf.where(shown, items, 0)),
+            "scores": tf.where(shown, scores, BLANK_SCORE),
+            "known_user": known,
+        }
+
+    def _capped(self, k: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(k, 0, tf.minimum(candidates, tf.size(self.popularity) - 1))
+
+    def _barred_for(self, users: tf.Tensor, exclude_ids: tf.Tensor) -> Cells:
+        row, item, _ = self.seen.entries(users)
+        return self._barred(exclude_ids, row, item)
+
+    def _barred(self, exclude_ids: tf.Tensor, row: tf.Tensor, item: tf.Tensor) -> Cells:
+        """Return the cells of ``exclude_ids`` and the given ones."""
+        excluded = self.items.dense(exclude_ids)
+        at = tf.repeat(tf.range(tf.shape(excluded)[0]), tf.shape(excluded)[1])
+        items = tf.concat([item, tf.reshape(excluded, [-1])], axis=0)
+        return Cells(tf.concat([row, at], axis=0), items, tf.size(self.popularity))
+
+    def _distinct(self, allow_ids: tf.Tensor) -> tf.Tensor:
+        """Return dense ids, rising so that ties go to the first in the vocabulary; 0 for repeated ones."""
+        dense = tf.sort(self.items.dense(allow_ids), axis=1)
+        repeated = tf.concat([tf.zeros_like(dense[:, :1], tf.bool), dense[:, 1:] == dense[:, :-1]], axis=1)
+        return tf.where(repeated, 0, dense)
+
+
+def item_variable(values: Any, name: str) -> tf.Variable:
+    """Return a variable with a row for each item, whose number another set of items may change."""
+    return tf.Variable(values, trainable=False, name=name, shape=tf.TensorShape([None, *values.shape[1:]]))
+
+
+def row_numbers(items: tf.Tensor) -> tf.Tensor:
+    """Return, for int32 ``[B, C]``, the number of the row in every cell."""
+    return tf.repeat(tf.range(tf.shape(items)[0])[:, tf.newaxis], tf.shape(items)[1], axis=1)
+
+
+def largest(k: tf.Tensor) -> tf.Tensor:
+    """Return the largest of ``k`` int32 ``[B]``, 0 for an empty request."""
+    return tf.reduce_max(tf.concat([k, [0]], axis=0))
+
+
+def same_rows(**inputs: tf.Tensor) -> tf.control_dependencies:
+    """Check in the graph, so that the answer names the input, that all inputs have as many rows."""
+    first, *others = inputs
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(inputs[name])[0],
+            tf.shape(inputs[first])[0],
+            message=f"{name} must have one row for each row of {first}.",
+        )
+        for name in others
+    ]
+    return tf.control_dependencies(checks)
