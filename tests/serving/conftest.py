@@ -1,11 +1,15 @@
 """Exports that several files ask."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.serving.keras_truth import UNTRAINED, export, small_model
+from tests.serving.cpp_replay import CannotCompileError, program
+from tests.serving.keras_truth import ID_TYPES, UNTRAINED, export, small_model
+from tests.serving.questions import Served
+from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.models import list_models
 
 
@@ -26,3 +30,42 @@ def exported_models(train, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
     models = {name: small_model(name, train) for name in list_models()}
     return models, {name: export(name, model, train, folder / name) for name, model in models.items()}
+
+
+@pytest.fixture(scope="session")
+def compiled_program():
+    """Skip where the program cannot be compiled, but never where all tests must run."""
+    stop = pytest.fail if os.environ.get("CI") else pytest.skip
+    try:
+        import tensorflow_serving.apis.prediction_log_pb2  # noqa: F401
+
+        return program()
+    except CannotCompileError as error:
+        stop(str(error))
+    except ImportError:
+        stop("tensorflow-serving-api is not installed; there are no messages to ask with.")
+
+
+@pytest.fixture(scope="session")
+def served_models(compiled_program, exported_models, train):
+    """Return the export of every model."""
+    models, folders = exported_models
+    return {name: Served(name, models[name], train, folders[name]) for name in models}
+
+
+@pytest.fixture(scope="session")
+def served_by_id_types(compiled_program, train, tmp_path_factory):
+    """Return exports whose ids are numbers, negative ones among them, and texts."""
+    made = {}
+    for name, (users, items) in ID_TYPES.items():
+        vocabularies = {
+            "users": {
+                "string": Vocabulary(np.array([f"ünal {number:02d}" for number in range(30)])),
+                "int64": Vocabulary(np.arange(30) * 7 - 5),
+            }[users],
+            "items": {"string": train.items, "int64": Vocabulary(np.array([*range(-9, 10), 2**62]))}[items],
+        }
+        data = replace(train, **vocabularies, item_features={})
+        model = small_model(name, data)
+        made[name] = Served(name, model, data, export(name, model, data, tmp_path_factory.mktemp(name)))
+    return made

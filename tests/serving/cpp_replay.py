@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
-SOURCE = Path(__file__).parent / "cpp" / "replay.cc"
+SOURCES = Path(__file__).parent / "cpp"
 # The wheel of TensorFlow has the libraries under these names alone, not as lib*.so.
 LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 
@@ -54,10 +54,18 @@ def program() -> Path:
         if not path.is_file():
             raise CannotCompileError(f"This TensorFlow was installed without {path}.")
     links = [f"-L{libraries}", "-Wl,--no-as-needed", *(f"-l:{library}" for library in LIBRARIES)]
-    command = [compiler, "-std=c++17", "-O2", *tf.sysconfig.get_compile_flags(), str(SOURCE), *links]
+    command = [
+        compiler,
+        "-std=c++17",
+        "-O2",
+        *tf.sysconfig.get_compile_flags(),
+        str(SOURCES / "replay.cc"),
+        *links,
+    ]
     command += [f"-Wl,-rpath,{libraries}"]
+    sources = b"".join(path.read_bytes() for path in sorted(SOURCES.iterdir()))
     text = "\n".join([tf.__version__, *command]).encode()
-    key = hashlib.sha256(SOURCE.read_bytes() + text).hexdigest()[:16]
+    key = hashlib.sha256(sources + text).hexdigest()[:16]
     return _compile(command, Path(tempfile.gettempdir()) / f"tfzoo-replay-{os.getuid()}-{key}")
 
 

@@ -13,6 +13,8 @@ BLANK_SCORE = -1e9
 # An item of the toy data set that the exports' training part lacks.
 UNTRAINED = "film-05"
 HISTORY_TASKS = ("reconstruction", "next-item")
+# Models that are also exported with other ids, and the types of their user and item ids.
+ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4rec": ("string", "string")}
 OPTIONS = {
     # ReLU would make many scores equal.
     **{name: {"last_activation": None} for name in ("delcr", "delcr-woe", "dcf")},

@@ -1,9 +1,7 @@
 """Exported models, asked by a C++ program as TensorFlow Serving asks them: the answers are those of Keras."""
 
-import os
 import re
 from collections import Counter
-from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -11,18 +9,15 @@ import pytest
 import tensorflow as tf
 
 from tests.serving.cpp_replay import (
-    CannotCompileError,
     measure,
-    program,
     read_records,
     replay,
     run,
     write_records,
 )
 from tests.serving.fuzz import Fuzzer
-from tests.serving.keras_truth import UNTRAINED, export, small_model
-from tests.serving.questions import BLANK, UNKNOWN, Row, Served, check_answer, tensors
-from tfzoo.data.vocabulary import Vocabulary
+from tests.serving.keras_truth import ID_TYPES, UNTRAINED
+from tests.serving.questions import BLANK, UNKNOWN, Row, check_answer, tensors
 from tfzoo.models import list_models
 from tfzoo.serving.warmup import WARMUP_FILE, prediction_log
 
@@ -38,46 +33,6 @@ ROWS = (
 )
 A, B, C, D, E, F = ROWS
 BATCHES = [*([row] for row in ROWS), [A, B, C], [D, E, F], [F, C, B], []]
-ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4rec": ("string", "string")}
-
-
-@pytest.fixture(scope="module")
-def compiled():
-    """Skip where the program cannot be compiled, but never where all tests must run."""
-    stop = pytest.fail if os.environ.get("CI") else pytest.skip
-    try:
-        import tensorflow_serving.apis.prediction_log_pb2  # noqa: F401
-
-        return program()
-    except CannotCompileError as error:
-        stop(str(error))
-    except ImportError:
-        stop("tensorflow-serving-api is not installed; there are no messages to ask with.")
-
-
-@pytest.fixture(scope="module")
-def served(compiled, exported_models, train):
-    """Return the export of every model."""
-    models, folders = exported_models
-    return {name: Served(name, models[name], train, folders[name]) for name in models}
-
-
-@pytest.fixture(scope="module")
-def by_id_types(compiled, train, tmp_path_factory):
-    """Return exports whose ids are numbers, negative ones among them, and texts."""
-    made = {}
-    for name, (users, items) in ID_TYPES.items():
-        vocabularies = {
-            "users": {
-                "string": Vocabulary(np.array([f"ünal {number:02d}" for number in range(30)])),
-                "int64": Vocabulary(np.arange(30) * 7 - 5),
-            }[users],
-            "items": {"string": train.items, "int64": Vocabulary(np.array([*range(-9, 10), 2**62]))}[items],
-        }
-        data = replace(train, **vocabularies, item_features={})
-        model = small_model(name, data)
-        made[name] = Served(name, model, data, export(name, model, data, tmp_path_factory.mktemp(name)))
-    return made
 
 
 def good_requests(one):
@@ -91,9 +46,9 @@ def good_requests(one):
 
 
 @pytest.fixture(scope="module")
-def replayed(served, by_id_types):
+def replayed(served_models, served_by_id_types):
     """Ask every export everything, in one process; the warm-up requests, which the export has, come first."""
-    exports = [*served.values(), *by_id_types.values()]
+    exports = [*served_models.values(), *served_by_id_types.values()]
     warm_up = [read_records(one.version / "assets.extra" / WARMUP_FILE) for one in exports]
     asked = [good_requests(one) for one in exports]
     answers = replay(
@@ -139,20 +94,20 @@ def test_the_rows_ask_what_they_seem_to_ask(train):
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_every_signature_of_every_model_answers_as_keras(served, replayed, name):
-    assert set(served[name].signatures()) >= {"serving_default", "recommend"}
-    check_all(served[name], replayed)
+def test_every_signature_of_every_model_answers_as_keras(served_models, replayed, name):
+    assert set(served_models[name].signatures()) >= {"serving_default", "recommend"}
+    check_all(served_models[name], replayed)
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_the_warm_up_requests_of_every_model_are_answered(served, replayed, name):
-    check_warm_up(served[name], replayed)
+def test_the_warm_up_requests_of_every_model_are_answered(served_models, replayed, name):
+    check_warm_up(served_models[name], replayed)
 
 
 @pytest.mark.parametrize("name", ID_TYPES)
-def test_ids_may_be_numbers_or_texts(by_id_types, replayed, name):
-    check_all(by_id_types[name], replayed)
-    check_warm_up(by_id_types[name], replayed)
+def test_ids_may_be_numbers_or_texts(served_by_id_types, replayed, name):
+    check_all(served_by_id_types[name], replayed)
+    check_warm_up(served_by_id_types[name], replayed)
 
 
 BAD_REQUESTS = {
@@ -193,8 +148,8 @@ BAD_REQUESTS = {
 }
 
 
-def test_a_bad_request_is_told_what_is_wrong_and_the_next_is_answered(served):
-    one = served["biased-mf"]
+def test_a_bad_request_is_told_what_is_wrong_and_the_next_is_answered(served_models):
+    one = served_models["biased-mf"]
     inputs = {key: list(found.inputs) for key, found in one.signatures().items()}
     good = {key: tensors(names, [A], one.train) for key, names in inputs.items()}
     records = []
@@ -244,23 +199,23 @@ def fuzz(exports, each, *, compared):
     return kinds, records
 
 
-def test_random_requests(by_id_types):
-    exports = list(by_id_types.values())
+def test_random_requests(served_by_id_types):
+    exports = list(served_by_id_types.values())
     kinds, _ = fuzz(exports, 2001 // len(exports), compared=60)
     assert kinds.total() == 2001
     assert min(kinds[kind] for kind in Fuzzer(exports[0], 0).bad) > 20
 
 
 @pytest.mark.slow
-def test_many_random_requests_to_every_model(served, by_id_types):
-    exports = [*served.values(), *by_id_types.values()]
+def test_many_random_requests_to_every_model(served_models, served_by_id_types):
+    exports = [*served_models.values(), *served_by_id_types.values()]
     kinds, _ = fuzz(exports, 10_000 // len(exports) + 1, compared=20)
     assert kinds.total() >= 10_000
 
 
-def test_without_checks_of_types_and_shapes_the_process_goes_on(by_id_types):
+def test_without_checks_of_types_and_shapes_the_process_goes_on(served_by_id_types):
     """TensorFlow Serving leaves both to the graph."""
-    exports = list(by_id_types.values())
+    exports = list(served_by_id_types.values())
     asked = [[fuzzer.request() for _ in range(150)] for fuzzer in map(Fuzzer, exports, count(100))]
     answers = replay(
         [
@@ -275,8 +230,16 @@ def test_without_checks_of_types_and_shapes_the_process_goes_on(by_id_types):
                 assert bool(answer.error) == (request.kind != "good"), f"{request.kind}: {answer.error}"
 
 
-def test_times(served):
-    one = served["ease"]
+def test_a_request_may_choose_its_outputs(served_models):
+    one = served_models["ease"]
+    log = prediction_log("recommend", tensors(list(one.signatures()["recommend"].inputs), [A], one.train))
+    log.predict_log.request.output_filter.extend(["scores", "known_user"])
+    ((answer,),) = replay([(one.version, [log.SerializeToString()])])
+    assert set(answer.outputs) == {"scores", "known_user"}
+
+
+def test_times(served_models):
+    one = served_models["ease"]
     records = [
         prediction_log(
             name, tensors(list(one.signatures()[name].inputs), rows, one.train)
@@ -292,8 +255,12 @@ def test_times(served):
         assert times["mean_us"] > 0
 
 
-def test_a_missing_model_a_damaged_file_and_wrong_arguments_end_with_a_message(served, tmp_path):
-    version, requests, answers = str(served["ease"].version), tmp_path / "requests", str(tmp_path / "answers")
+def test_a_missing_model_a_damaged_file_and_wrong_arguments_end_with_a_message(served_models, tmp_path):
+    version, requests, answers = (
+        str(served_models["ease"].version),
+        tmp_path / "requests",
+        str(tmp_path / "answers"),
+    )
     write_records(requests, [b"x" * 100])
     missing = run(str(tmp_path / "none"), str(requests), answers)
     assert missing.returncode == 1
