@@ -94,5 +94,7 @@ def test_the_same_inside_a_graph_with_unknown_batch_size():
 
 def test_arrays_are_tracked_and_not_trained():
     _, rows = sparse_rows(0)
-    assert {variable.name.partition(":")[0] for variable in rows.variables} == {"splits", "columns", "values"}
+    assert {variable.name.partition(":")[0] for variable in rows.variables} == {
+        f"rows_{name}" for name in ("splits", "columns", "values")
+    }
     assert not rows.trainable_variables

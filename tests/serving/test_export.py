@@ -379,6 +379,7 @@ def test_metadata_and_titles(train, tmp_path):
     written = json.loads((extra / METADATA).read_text(encoding="utf-8"))
     policy = written.pop("policy")
     assert written.pop("warmup_requests") >= 0
+    assert written.pop("ids") == {"user": "int64", "item": "string"}
     assert written == metadata
     assert policy["blank_id"] == ""
     assert policy["blank_score"] == BLANK_SCORE

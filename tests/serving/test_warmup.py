@@ -32,6 +32,10 @@ def version(toy, tmp_path_factory):
     return export_saved_model(model, scorer, toy, folder, metadata={})
 
 
+def counted(train):
+    return (train.users, train.user_counts()), (train.items, train.item_counts())
+
+
 def test_every_signature_is_asked_alone_and_in_a_batch(version):
     sizes = {}
     for signature, inputs in read(version / "assets.extra" / WARMUP_FILE):
@@ -69,12 +73,12 @@ def test_without_the_protocol_buffers_there_is_no_file(toy, tmp_path, monkeypatc
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert write_warmup(tmp_path, toy, reads_history=True) == 0
+    assert write_warmup(tmp_path, *counted(toy), reads_history=True) == 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_fewer_items_than_a_request_has_are_asked_for_again(toy, tmp_path):
     small = toy.take(np.flatnonzero(toy.user_id == 1))
-    assert write_warmup(tmp_path, small, reads_history=False) == 6
+    assert write_warmup(tmp_path, *counted(small), reads_history=False) == 6
     users = [inputs["user_id"] for _, inputs in read(tmp_path / WARMUP_FILE)]
     assert {len(ids) for ids in users} == {1, 8}

@@ -54,10 +54,18 @@ def test_a_head_with_terms_of_one_side_alone_is_folded():
         product = tf.reduce_sum(tf.matmul(u, weights) * v, 1)
         return 2.0 + product + tf.reduce_sum(u**2, 1) + tf.sin(v[:, 0])
 
-    matrix, vectors = fold(head, 3, items)
-    np.testing.assert_allclose(matrix, weights, atol=1e-5)
-    np.testing.assert_allclose(vectors[:, :4], items)
-    np.testing.assert_allclose(vectors[:, 4], 2 + np.sin(items[:, 0]), atol=1e-5)
+    folded = fold(head, 3, items)
+    np.testing.assert_allclose(folded.matrix, weights, atol=1e-5)
+    np.testing.assert_allclose(folded.vectors[:, :4], items)
+    np.testing.assert_allclose(folded.vectors[:, 4], 2 + np.sin(items[:, 0]), atol=1e-5)
+    assert folded.item_offset is None
+
+
+def test_offsets_of_items_that_are_linear_in_their_vectors_are_found():
+    items = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    folded = fold(lambda u, v: 3.5 + tf.reduce_sum(u * v[:, :2], 1) + 2 * v[:, 2], 2, items)
+    np.testing.assert_allclose(folded.item_offset, [0, 0, 2, 3.5], atol=1e-5)
+    np.testing.assert_allclose(folded.vectors[:, 3], 3.5 + 2 * items[:, 2], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ class SparseRows(tf.Module):
         value: float ``[n]``; of several entries for one cell the first counts.
         shape: number of rows and columns.
         free_size: the variables may later hold another number of entries.
+        name: stands before the names of the variables.
     """
 
     def __init__(
@@ -29,15 +30,16 @@ class SparseRows(tf.Module):
         shape: tuple[int, int],
         *,
         free_size: bool = False,
+        name: str = "rows",
     ) -> None:
         super().__init__()
         _, order = np.unique(row.astype(np.int64) * shape[1] + column, return_index=True)
         splits = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=shape[0]))])
         self.num_columns = shape[1]
-        self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name="splits")
+        self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name=f"{name}_splits")
         size = tf.TensorShape([None]) if free_size else None
-        self.columns = tf.Variable(column[order].astype(np.int32), False, name="columns", shape=size)
-        self.values = tf.Variable(value[order].astype(np.float32), False, name="values", shape=size)
+        self.columns = tf.Variable(column[order].astype(np.int32), False, name=f"{name}_columns", shape=size)
+        self.values = tf.Variable(value[order].astype(np.float32), False, name=f"{name}_values", shape=size)
 
     def dense(self, rows: tf.Tensor, masked: tf.Tensor | None = None) -> tf.Tensor:
         """Return the given rows as a dense matrix.

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.serving.deployment import write_deployment
 from tfzoo.serving.index import IndexSettings
@@ -81,7 +82,8 @@ def export_saved_model(
         _write(recommender, target)
         extra = target / "assets.extra"
         extra.mkdir()
-        warm = write_warmup(extra, train, reads_history=scorer.reads_history)
+        users, items = (train.users, train.user_counts()), (train.items, train.item_counts())
+        warm = write_warmup(extra, users, items, reads_history=scorer.reads_history)
         policy = {
             **POLICY,
             "seen_items": "left out of recommend and recommend_among"
@@ -90,10 +92,13 @@ def export_saved_model(
             "blank_id": recommender.items.blank,
             "blank_score": BLANK_SCORE,
         }
-        described = {**metadata, "policy": policy, "warmup_requests": warm}
-        if index is not None:
-            described["index"] = asdict(index)
-        write_metadata(extra, described, train)
+        ids = {"user": train.users.dtype, "item": train.items.dtype}
+        described = {**metadata, "policy": policy, "ids": ids, "warmup_requests": warm}
+        if index is not None and factors is not None:
+            offset = None if factors.item_offset is None else factors.item_offset.tolist()
+            described["index"] = {**asdict(index), "item_offset": offset}
+        titles = train.item_features.get("title")
+        write_metadata(extra, described, train.items, None if titles is None else titles[1:].tolist())
         version = publish(target, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -140,19 +145,31 @@ def latest_version(folder: Path) -> Path:
     return folder / str(max(found))
 
 
-def write_metadata(extra: Path, metadata: dict[str, Any], items: Interactions) -> None:
-    """Write ``tfzoo.json`` and, where the data set has titles, ``titles.json``.
+def read_metadata(version: Path) -> dict[str, Any]:
+    """Return what `write_metadata` wrote; raises `TfzooError` where there is no such file."""
+    path = version / "assets.extra" / METADATA
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TfzooError(f"{version} is no export of this library: {error}") from None
+
+
+def write_metadata(
+    extra: Path, metadata: dict[str, Any], items: Vocabulary, titles: list[str] | None
+) -> None:
+    """Write ``tfzoo.json`` and, where the items have titles, ``titles.json``.
 
     Args:
         extra: the folder ``assets.extra`` of the export.
         metadata: what to write.
-        items: interactions with the items' vocabulary and features.
+        items: the items' ids.
+        titles: of the items, in the order of the ids.
     """
     text = json.dumps(metadata, indent=1, sort_keys=True)
     (extra / METADATA).write_text(text + "\n", encoding="utf-8")
-    if "title" in items.item_features:
-        titles = dict(zip(items.items.ids.tolist(), items.item_features["title"][1:].tolist(), strict=True))
-        (extra / TITLES).write_text(json.dumps(titles) + "\n", encoding="utf-8")
+    if titles is not None:
+        by_id = dict(zip(items.ids.tolist(), titles, strict=True))
+        (extra / TITLES).write_text(json.dumps(by_id) + "\n", encoding="utf-8")
 
 
 def _write(recommender: Recommender, target: Path) -> None:

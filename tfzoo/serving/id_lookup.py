@@ -18,9 +18,10 @@ class IdLookup(tf.Module):
     Args:
         vocabulary: the ids.
         path: where to write the asset file; it is read again when the module is used.
+        name: of the variable with the raw ids.
     """
 
-    def __init__(self, vocabulary: Vocabulary, path: Path) -> None:
+    def __init__(self, vocabulary: Vocabulary, path: Path, name: str) -> None:
         super().__init__()
         vocabulary.save(path)
         self.dtype = tf.int64 if vocabulary.dtype == INTEGER else tf.string
@@ -29,9 +30,10 @@ class IdLookup(tf.Module):
             str(path), self.dtype, key, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER, delimiter="\t"
         )
         self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
-        self.blank = _blank(vocabulary)
-        raw = [self.blank, *vocabulary.ids.tolist()]
-        self._raw = tf.Variable(raw, dtype=self.dtype, trainable=False, name="raw_ids", shape=[None])
+        self.blank = blank_id(vocabulary)
+        self._raw = tf.Variable(
+            raw_ids(vocabulary), dtype=self.dtype, trainable=False, name=name, shape=[None]
+        )
 
     def dense(self, raw: tf.Tensor) -> tf.Tensor:
         """Return dense ids, int32; 0 where the raw id is unknown."""
@@ -42,7 +44,12 @@ class IdLookup(tf.Module):
         return tf.gather(self._raw, dense)
 
 
-def _blank(vocabulary: Vocabulary) -> int | str:
+def raw_ids(vocabulary: Vocabulary) -> list[int | str]:
+    """Return the raw ids by dense id, the blank id for 0."""
+    return [blank_id(vocabulary), *vocabulary.ids.tolist()]
+
+
+def blank_id(vocabulary: Vocabulary) -> int | str:
     """Return an id that no item has."""
     if vocabulary.dtype != INTEGER:
         return ""

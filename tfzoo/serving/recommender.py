@@ -50,14 +50,14 @@ class Recommender(tf.Module):
     ) -> None:
         super().__init__()
         self.output_name = scorer.output_name
-        self.users = IdLookup(train.users, assets / USERS_FILE)
-        self.items = IdLookup(train.items, assets / ITEMS_FILE)
+        self.users = IdLookup(train.users, assets / USERS_FILE, "raw_user_ids")
+        self.items = IdLookup(train.items, assets / ITEMS_FILE, "raw_item_ids")
         shape = (train.num_users + 1, train.num_items + 1)
         known = [train] if fold_in is None else [train, fold_in]
         kept = slice(None if exclude_seen else 0)
         user = np.concatenate([part.user_id for part in known])[kept]
         item = np.concatenate([part.item_id for part in known])[kept]
-        self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape, free_size=True)
+        self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape, free_size=True, name="seen")
         popularity = train.item_counts().astype(np.float32)
         hidden = (popularity == 0) & scorer.hides_untrained
         hidden[0] = True

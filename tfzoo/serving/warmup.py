@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import INTEGER, Vocabulary
 
 WARMUP_FILE = "tf_serving_warmup_requests"
@@ -16,8 +17,10 @@ BATCH_SIZES = (1, 8)
 TOP = 10
 HISTORY = 10
 
+Counted = tuple[Vocabulary, NDArray]
 
-def write_warmup(extra: Path, train: Interactions, *, reads_history: bool) -> int:
+
+def write_warmup(extra: Path, users: Counted, items: Counted, *, reads_history: bool) -> int:
     """Write requests for every signature, of several batch sizes.
 
     The format is that of TensorFlow Serving's documentation, "SavedModel Warmup": a TFRecord of
@@ -25,7 +28,8 @@ def write_warmup(extra: Path, train: Interactions, *, reads_history: bool) -> in
 
     Args:
         extra: the folder ``assets.extra`` of an export.
-        train: the training part.
+        users: their vocabulary, and the number of interactions by dense id ``[num_users + 1]``.
+        items: the same of the items.
         reads_history: the export has the signatures that read histories.
 
     Returns:
@@ -39,7 +43,7 @@ def write_warmup(extra: Path, train: Interactions, *, reads_history: bool) -> in
     logs = [
         prediction_log(signature, inputs).SerializeToString()
         for size in BATCH_SIZES
-        for signature, inputs in _requests(train, size, reads_history)
+        for signature, inputs in _requests(users, items, size, reads_history)
     ]
     with tf.io.TFRecordWriter(str(extra / WARMUP_FILE)) as writer:
         for log in logs:
@@ -68,10 +72,10 @@ def prediction_log(signature: str, inputs: Mapping[str, tf.Tensor]) -> Any:
 
 
 def _requests(
-    train: Interactions, size: int, reads_history: bool
+    counted_users: Counted, counted_items: Counted, size: int, reads_history: bool
 ) -> Iterator[tuple[str, dict[str, tf.Tensor]]]:
-    users = _popular(train.users, train.user_counts(), size)
-    items = _popular(train.items, train.item_counts(), max(size, HISTORY))
+    users = _popular(*counted_users, size)
+    items = _popular(*counted_items, max(size, HISTORY))
     options = {"k": tf.fill([size], TOP), "exclude_ids": _rows(items[:1], size)}
     allowed = {"allow_ids": _rows(items[1:], size)}
     yield "serving_default", {"user_id": users, "item_id": items[:size]}
@@ -83,9 +87,9 @@ def _requests(
         yield "recommend_among_from_history", {**history, **options, **allowed}
 
 
-def _popular(vocabulary: Vocabulary, counts: Any, size: int) -> tf.Tensor:
+def _popular(vocabulary: Vocabulary, counts: NDArray, size: int) -> tf.Tensor:
     """Return the raw ids of the ``size`` ids with the most interactions, from the start again if fewer."""
-    order = tf.argsort(tf.constant(counts[1:]), direction="DESCENDING", stable=True).numpy() + 1
+    order = np.argsort(-counts[1:], kind="stable") + 1
     raw = vocabulary.decode([order[position % len(order)] for position in range(size)])
     return tf.constant(raw.tolist(), tf.int64 if vocabulary.dtype == INTEGER else tf.string)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +18,30 @@ Head = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 UserVectors = Callable[[tf.Tensor], tf.Tensor]
 
 
+@dataclass(frozen=True)
+class Folded:
+    """The score ``u' M v + f(u) + g(v)``.
+
+    Attributes:
+        matrix: M, float32 ``[wu, wi]``.
+        vectors: the items' vectors with ``g(v)`` as the last component, float32
+            ``[num_items + 1, wi + 1]``.
+        item_offset: weights float32 ``[wi + 1]`` such that ``g(v)`` is their product with
+            ``[v, 1]``; None where g is not of that form.
+    """
+
+    matrix: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    item_offset: NDArray[np.float32] | None
+
+
 class Factors(tf.Module):
     """A score in the form ``query(user) . vector(item) + offset(user)``.
 
     Args:
         user_vectors: from dense user ids int32 ``[B]`` to what the head reads, float32 ``[B, wu]``.
         head: from user vectors ``[B, wu]`` and item vectors ``[B, wi]`` to scores ``[B]``.
-        matrix: float32 ``[wu, wi]``, see `fold`.
-        vectors: float32 ``[num_items + 1, wi + 1]``, see `fold`.
+        folded: from `fold`.
         output: from scores to what `score_pairs` of the scorer returns, such as a probability.
 
     Attributes:
@@ -36,15 +53,15 @@ class Factors(tf.Module):
         self,
         user_vectors: UserVectors,
         head: Head,
-        matrix: NDArray[np.float32],
-        vectors: NDArray[np.float32],
+        folded: Folded,
         output: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
     ) -> None:
         super().__init__()
         self._user_vectors, self._head, self.output = user_vectors, head, output
-        self._matrix = tf.Variable(matrix, trainable=False, name="matrix")
-        free_rows = tf.TensorShape([None, vectors.shape[1]])
-        self.vectors = tf.Variable(vectors, trainable=False, name="item_factors", shape=free_rows)
+        self.item_offset = folded.item_offset
+        self._matrix = tf.Variable(folded.matrix, trainable=False, name="matrix")
+        free_rows = tf.TensorShape([None, folded.vectors.shape[1]])
+        self.vectors = tf.Variable(folded.vectors, trainable=False, name="item_factors", shape=free_rows)
 
     def queries(self, user_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return queries float32 ``[B, wi + 1]`` and offsets ``[B]`` of dense user ids int32 ``[B]``."""
@@ -56,7 +73,7 @@ class Factors(tf.Module):
         return tf.concat([query, tf.ones_like(offset)[:, tf.newaxis]], axis=1), offset
 
 
-def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> tuple[NDArray, NDArray] | None:
+def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> Folded | None:
     """Bring ``head(u, v)`` into the form ``u' M v + f(u) + g(v)``, if it has one.
 
     Inner products, weighted ones (generalised matrix factorisation), biases, constants and
@@ -70,8 +87,7 @@ def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> tuple[NDArr
         items: the items' vectors, float32 ``[num_items + 1, wi]``.
 
     Returns:
-        ``M``, float32 ``[wu, wi]``, and the items' vectors with ``g(v)`` as the last component,
-        float32 ``[num_items + 1, wi + 1]``; None where the head does not have the form.
+        The score in that form; None where the head does not have it.
     """
     width = items.shape[1]
     matrix = _cross(head, np.eye(user_width, dtype=np.float32), np.eye(width, dtype=np.float32))
@@ -86,11 +102,18 @@ def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> tuple[NDArr
     if np.abs(found - expected).max() > TOLERANCE * found.std():
         return None
     nobody = np.zeros((1, user_width), np.float32)
-    alone = [
-        _scores(head, nobody, items[first : first + CELLS_PER_CALL])[0]
-        for first in range(0, len(items), CELLS_PER_CALL)
-    ]
-    return matrix, np.concatenate([items, np.concatenate(alone)[:, np.newaxis]], axis=1)
+
+    def offsets(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = range(0, len(vectors), CELLS_PER_CALL)
+        return np.concatenate(
+            [_scores(head, nobody, vectors[first : first + CELLS_PER_CALL])[0] for first in parts]
+        )
+
+    constant = offsets(np.zeros((1, width), np.float32))
+    weights = np.concatenate([offsets(np.eye(width, dtype=np.float32)) - constant, constant])
+    linear = np.allclose(others @ weights[:-1] + weights[-1], offsets(others), rtol=TOLERANCE, atol=TOLERANCE)
+    vectors = np.concatenate([items, offsets(items)[:, np.newaxis]], axis=1)
+    return Folded(matrix, vectors, weights if linear else None)
 
 
 def _cross(head: Head, users: NDArray, items: NDArray) -> NDArray[np.float32]:

@@ -214,7 +214,7 @@ class ImplicitScorer(Scorer):
             return None
         squashes = any(layer.name == "probability" for layer in self.model.layers)
         output = self.model.get_layer("probability") if squashes else tf.identity
-        return Factors(user_vectors, head, *folded, output)
+        return Factors(user_vectors, head, folded, output)
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
         return self._towers[side]({f"{side}_id": ids}, training=False)

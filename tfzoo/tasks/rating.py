@@ -283,7 +283,7 @@ class RatingScorer(Scorer):
             return self._user_tower(self.features.side("user", user_id), training=False)
 
         folded = fold(head, self._user_tower.output_shape[-1], self.item_vectors.numpy())
-        return None if folded is None else Factors(user_vectors, head, *folded)
+        return None if folded is None else Factors(user_vectors, head, folded)
 
 
 def _compiled_tower(
