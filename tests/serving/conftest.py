@@ -11,6 +11,7 @@ from tests.serving.keras_truth import ID_TYPES, UNTRAINED, export, small_model
 from tests.serving.questions import Served
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.models import list_models
+from tfzoo.serving.index import IndexSettings
 
 
 @pytest.fixture(scope="session")
@@ -68,4 +69,16 @@ def served_by_id_types(compiled_program, train, tmp_path_factory):
         data = replace(train, **vocabularies, item_features={})
         model = small_model(name, data)
         made[name] = Served(name, model, data, export(name, model, data, tmp_path_factory.mktemp(name)))
+    return made
+
+
+@pytest.fixture(scope="session")
+def served_with_index(compiled_program, exported_models, train, tmp_path_factory):
+    """Return exports that find items through each kind of index, all partitions looked at."""
+    settings = {"gmf": IndexSettings("exact"), "biased-mf": IndexSettings("ivf", partitions=4, probes=4)}
+    made = {}
+    for name, index in settings.items():
+        model = exported_models[0][name]
+        version = export(name, model, train, tmp_path_factory.mktemp(index.kind), index=index)
+        made[index.kind] = Served(name, model, train, version)
     return made

@@ -28,10 +28,10 @@ def small_model(name, train):
     return build(name, 3, 0.4, train.num_users, train.num_items, **OPTIONS.get(name, {}))
 
 
-def export(name, model, train, folder):
+def export(name, model, train, folder, **options):
     task, features = features_of(name, model, train)
     scorer = task.scorer(model, features)
-    return export_saved_model(model, scorer, train, folder, metadata={"model": name})
+    return export_saved_model(model, scorer, train, folder, metadata={"model": name}, **options)
 
 
 def features_of(name, model, train):

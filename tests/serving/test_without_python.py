@@ -1,5 +1,6 @@
 """Exported models, asked by a C++ program as TensorFlow Serving asks them: the answers are those of Keras."""
 
+import json
 import re
 from collections import Counter
 from itertools import count
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import serving_latency
 from tests.serving.cpp_replay import (
     measure,
     read_records,
@@ -19,6 +21,7 @@ from tests.serving.fuzz import Fuzzer
 from tests.serving.keras_truth import ID_TYPES, UNTRAINED
 from tests.serving.questions import BLANK, UNKNOWN, Row, check_answer, tensors
 from tfzoo.models import list_models
+from tfzoo.serving.index import INDEXES
 from tfzoo.serving.warmup import WARMUP_FILE, prediction_log
 
 ALL = tuple(range(1, 21))
@@ -46,9 +49,9 @@ def good_requests(one):
 
 
 @pytest.fixture(scope="module")
-def replayed(served_models, served_by_id_types):
+def replayed(served_models, served_by_id_types, served_with_index):
     """Ask every export everything, in one process; the warm-up requests, which the export has, come first."""
-    exports = [*served_models.values(), *served_by_id_types.values()]
+    exports = [*served_models.values(), *served_by_id_types.values(), *served_with_index.values()]
     warm_up = [read_records(one.version / "assets.extra" / WARMUP_FILE) for one in exports]
     asked = [good_requests(one) for one in exports]
     answers = replay(
@@ -108,6 +111,12 @@ def test_the_warm_up_requests_of_every_model_are_answered(served_models, replaye
 def test_ids_may_be_numbers_or_texts(served_by_id_types, replayed, name):
     check_all(served_by_id_types[name], replayed)
     check_warm_up(served_by_id_types[name], replayed)
+
+
+@pytest.mark.parametrize("kind", INDEXES)
+def test_items_may_be_found_through_an_index(served_with_index, replayed, kind):
+    check_all(served_with_index[kind], replayed)
+    check_warm_up(served_with_index[kind], replayed)
 
 
 BAD_REQUESTS = {
@@ -253,6 +262,19 @@ def test_times(served_models):
         assert times["repeat"] == 30
         assert 0 < times["p50_us"] <= times["p99_us"]
         assert times["mean_us"] > 0
+
+
+def test_the_benchmark_writes_what_it_measures(served_models, tmp_path, capsys):
+    version, output = served_models["ease"].version, tmp_path / "latency.json"
+    assert serving_latency.main(["--export", str(tmp_path)]) == 1
+    assert "no saved_model.pb" in capsys.readouterr().err
+    options = ["--export", str(version.parent), "--k", "3", "--repeat", "5", "--output", str(output)]
+    assert serving_latency.main(options) == 0
+    assert "| ease/1 |" in capsys.readouterr().out
+    (result,) = json.loads(output.read_text(encoding="utf-8"))["results"]
+    assert result["export"] == "ease/1"
+    assert 0 < result["cpp"]["p50_us"] <= result["cpp"]["p99_us"]
+    assert 0 < result["call"]["p50_us"] <= result["call"]["p99_us"]
 
 
 def test_a_missing_model_a_damaged_file_and_wrong_arguments_end_with_a_message(served_models, tmp_path):
