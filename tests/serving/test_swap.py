@@ -178,9 +178,10 @@ def test_whole_number_ids_may_be_smaller_than_all_before(toy, tmp_path):
             Candidates(np.array(["film-01", "film-02", "film-01"])),
             r"1 candidates have an id that occurs before",
         ),
+        (Candidates(np.array(["film-05"])), r"None of the candidates was trained"),
         (Candidates(np.array([1, 2])), r"int64 ids; those of the export are string, such as 'film-00'"),
     ],
-    ids=["no-vector", "width", "infinite", "half-a-vector", "twice", "ids"],
+    ids=["no-vector", "width", "infinite", "half-a-vector", "twice", "untrained", "ids"],
 )
 def test_candidates_that_cannot_be_used_are_refused_and_nothing_is_written(
     train, tmp_path, candidates, error

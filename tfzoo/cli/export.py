@@ -9,6 +9,7 @@ from tfzoo.cli.common import check_writable, reopen, say
 from tfzoo.experiment import Experiment
 from tfzoo.runs import load_model
 from tfzoo.serving.export import export_saved_model
+from tfzoo.serving.index import IndexSettings
 from tfzoo.training.record import RunRecord
 
 
@@ -17,13 +18,24 @@ def run(options: argparse.Namespace) -> None:
     check_writable(options.export_dir, "--export-dir")
     experiment, record = reopen(options)
     version = export_run(
-        experiment, record, options.run, options.export_dir, exclude_seen=not options.keep_seen
+        experiment,
+        record,
+        options.run,
+        options.export_dir,
+        exclude_seen=not options.keep_seen,
+        index=_index(options),
     )
     say(f"SavedModel: {version}")
 
 
 def export_run(
-    experiment: Experiment, record: RunRecord, folder: Path, export_dir: Path, *, exclude_seen: bool = True
+    experiment: Experiment,
+    record: RunRecord,
+    folder: Path,
+    export_dir: Path,
+    *,
+    exclude_seen: bool = True,
+    index: IndexSettings | None = None,
 ) -> Path:
     """Export the model of a run to ``EXPORT_DIR/<model>-<dataset>/<next version>``."""
     model = load_model(folder)
@@ -40,4 +52,11 @@ def export_run(
         metadata=metadata,
         exclude_seen=exclude_seen,
         fold_in=experiment.split.fold_in,
+        index=index,
     )
+
+
+def _index(options: argparse.Namespace) -> IndexSettings | None:
+    if options.index == "none":
+        return None
+    return IndexSettings(options.index, options.partitions, options.probes)

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        command = importlib.import_module(f"tfzoo.cli.{options.command}")
+        command = importlib.import_module(f"tfzoo.cli.{options.command.replace('-', '_')}")
         command.run(options)
     except TfzooError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
@@ -52,7 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     _train(commands)
     _evaluate(commands)
     _export(commands)
+    _swap_candidates(commands)
     _recommend(commands)
+    _serve(commands)
     _models(commands)
     _results(commands)
     _compare(commands)
@@ -124,6 +126,45 @@ def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--keep-seen", action="store_true", help="recommend may return items that the user has rated"
     )
+    parser.add_argument(
+        "--index",
+        choices=["none", "exact", "ivf"],
+        default="none",
+        help="find items through an index over their vectors, for models whose scores are inner products: "
+        "exact, or ivf (inverted file: faster with very many items, may miss some); such exports can "
+        "exchange their items later (default: none)",
+    )
+    parser.add_argument(
+        "--partitions",
+        type=int,
+        metavar="N",
+        help="partitions of an inverted file (default: square root of the number of items)",
+    )
+    parser.add_argument(
+        "--probes", type=int, default=16, metavar="N", help="partitions it looks at (default: 16)"
+    )
+
+
+def _swap_candidates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "swap-candidates",
+        help="exchange the items of an exported model, without training",
+        description="Publish the newest version of an export once more with another set of items.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="FOLDER", help="such as saved_models/bpr-mf-ml-1m"
+    )
+    parser.add_argument(
+        "--items",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="all items of the new version: CSV, TSV or Parquet with the columns item_id and, if wanted, "
+        "v0, v1, ... (vectors; new items need them), popularity and title; or .npz with item_ids, vectors, "
+        "popularity and titles",
+    )
+    parser.add_argument("--id-col", default="item_id", help="column of --items with the item ids")
 
 
 def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -141,6 +182,53 @@ def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
     parser.add_argument("--dataset", default="ml-100k", help="name of the data set (default: ml-100k)")
     parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
+
+
+def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve exported models over HTTP, without TensorFlow Serving",
+        description="Serve exported models with TensorFlow Serving's RESTful API; needs the extra 'serve'. "
+        "The newest version of each model answers, and newer ones take over when they appear.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("saved_models"),
+        help="folder of the exported models (default: saved_models)",
+    )
+    parser.add_argument("--port", type=int, default=8501, help="0 for any that is free (default: 8501)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve this model alone, such as edrs-ml-100k; may be repeated",
+    )
+    parser.add_argument(
+        "--max-body-bytes", type=int, default=8 * 2**20, help="of a request (default: 8388608)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        help="seconds to wait for a request and for its answer (default: 30)",
+    )
+    parser.add_argument(
+        "--max-concurrency",
+        type=int,
+        default=256,
+        help="requests in the server at once, waiting ones included (default: 256)",
+    )
+    parser.add_argument(
+        "--poll-seconds",
+        type=float,
+        default=5.0,
+        help="how often to look for new versions; 0 for never (default: 5)",
+    )
 
 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -91,9 +91,7 @@ def _read_arrays(path: Path) -> Candidates:
     with np.load(path, allow_pickle=False) as arrays:
         if "item_ids" not in arrays:
             raise ValueError(f"there is no array 'item_ids' among {', '.join(arrays)}")
-        vectors, popularity, titles = (
-            arrays[name] if name in arrays else None for name in ("vectors", "popularity", "titles")
-        )
+        vectors, popularity, titles = (arrays.get(name) for name in ("vectors", "popularity", "titles"))
         if vectors is not None and vectors.ndim != 2:
             raise ValueError(f"'vectors' must have two dimensions, not {vectors.ndim}")
         return Candidates(

@@ -101,7 +101,10 @@ def _new_variables(
         "raw_item_ids": np.array(raw_ids(items), np.int64 if items.dtype == INTEGER else object),
         **_seen(old, items.lookup(before.ids)),
     }
-    index = IndexSettings(**{name: settings[name] for name in ("kind", "partitions", "probes")})
+    if hidden.all():
+        raise DataError("None of the candidates was trained or has a vector: nothing could be recommended.")
+    partitions = settings["partitions"] and min(settings["partitions"], int((~hidden).sum()))
+    index = IndexSettings(settings["kind"], partitions, settings["probes"])
     return {**new, **index.arrays(vectors, hidden)}, items
 
 
