@@ -56,5 +56,5 @@ def _infos(specs: dict[str, Any]) -> dict[str, TensorInfo]:
             spec.dtype.name,
             None if spec.shape.rank is None else tuple(-1 if size is None else size for size in spec.shape),
         )
-        for name, spec in specs.items()
+        for name, spec in sorted(specs.items())
     }
