@@ -105,7 +105,9 @@ class ExactIndex(Index):
             return last, best, tf.gather(tf.concat([items, ids], axis=1), at, batch_dims=1)
 
         start = tf.constant(0), tf.fill([count, k], BLANK_SCORE), tf.zeros([count, k], tf.int32)
-        _, scores, items = tf.while_loop(lambda first, *_: first < total, add_block, start)
+        # A constant k would give the start a shape that blocks of any size do not keep.
+        shapes = tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape([None, None])
+        _, scores, items = tf.while_loop(lambda first, *_: first < total, add_block, start, shapes)
         return scores, tf.where(scores > BLANK_SCORE, items, 0)
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.rows import SparseRows
 from tfzoo.serving.cells import Cells
+from tfzoo.serving.checks import checked
 from tfzoo.serving.id_lookup import IdLookup
 from tfzoo.tasks.base import Scorer
 
@@ -64,24 +65,24 @@ class Recommender(tf.Module):
         self.popularity = item_variable(popularity, "popularity")
         self.hidden = item_variable(hidden, "hidden")
 
+    @checked
     def rate(self, user_id: tf.Tensor, item_id: tf.Tensor) -> Answer:
         """Score pairs of raw ids, each ``[B]``."""
-        with same_rows(user_id=user_id, item_id=item_id):
-            users, items = self.users.dense(user_id), self.items.dense(item_id)
+        users, items = self.users.dense(user_id), self.items.dense(item_id)
         return {self.output_name: self._score_pairs(users, items)}
 
+    @checked
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> Answer:
         """Rank all items for raw user ids ``[B]``."""
-        with same_rows(user_id=user_id, k=k, exclude_ids=exclude_ids):
-            users = self.users.dense(user_id)
+        users = self.users.dense(user_id)
         return self._best(users, self._barred_for(users, exclude_ids), k)
 
+    @checked
     def recommend_among(
         self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor, allow_ids: tf.Tensor
     ) -> Answer:
         """Rank the items of ``allow_ids`` for raw user ids ``[B]``."""
-        with same_rows(user_id=user_id, k=k, exclude_ids=exclude_ids, allow_ids=allow_ids):
-            users = self.users.dense(user_id)
+        users = self.users.dense(user_id)
         allowed = self._distinct(allow_ids)
         scores = self._score_candidates(users, allowed)
         return self._best_among(scores, allowed, users > 0, self._barred_for(users, exclude_ids), k)
@@ -160,17 +161,3 @@ def row_numbers(items: tf.Tensor) -> tf.Tensor:
 def largest(k: tf.Tensor) -> tf.Tensor:
     """Return the largest of ``k`` int32 ``[B]``, 0 for an empty request."""
     return tf.reduce_max(tf.concat([k, [0]], axis=0))
-
-
-def same_rows(**inputs: tf.Tensor) -> tf.control_dependencies:
-    """Check in the graph, so that the answer names the input, that all inputs have as many rows."""
-    first, *others = inputs
-    checks = [
-        tf.debugging.assert_equal(
-            tf.shape(inputs[name])[0],
-            tf.shape(inputs[first])[0],
-            message=f"{name} must have one row for each row of {first}.",
-        )
-        for name in others
-    ]
-    return tf.control_dependencies(checks)

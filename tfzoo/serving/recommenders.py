@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.serving.cells import Cells
+from tfzoo.serving.checks import checked
 from tfzoo.serving.index import IndexSettings
 from tfzoo.serving.recommender import (
     BLANK_SCORE,
@@ -18,7 +19,6 @@ from tfzoo.serving.recommender import (
     item_variable,
     largest,
     row_numbers,
-    same_rows,
 )
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.factors import Factors
@@ -38,20 +38,20 @@ class CatalogueRecommender(Recommender):
         super().__init__(scorer, train, assets, **options)
         self._scorer, self.reads_history = scorer, scorer.reads_history
 
+    @checked
     def recommend_from_history(self, history: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> Answer:
         """Rank all items after the raw item ids of ``history``, oldest first."""
-        with same_rows(history=history, k=k, exclude_ids=exclude_ids):
-            events = self._known_first(history)
+        events = self._known_first(history)
         known = tf.reduce_any(events > 0, axis=1)
         scores = self._scorer.score_history(events)
         return self._best_of_all(scores, known, self._barred_after(events, exclude_ids), k)
 
+    @checked
     def recommend_among_from_history(
         self, history: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor, allow_ids: tf.Tensor
     ) -> Answer:
         """Rank the items of ``allow_ids`` after the raw item ids of ``history``, oldest first."""
-        with same_rows(history=history, k=k, exclude_ids=exclude_ids, allow_ids=allow_ids):
-            events = self._known_first(history)
+        events = self._known_first(history)
         known = tf.reduce_any(events > 0, axis=1)
         allowed = self._distinct(allow_ids)
         scores = tf.gather(self._scorer.score_history(events), allowed, batch_dims=1)

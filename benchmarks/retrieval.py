@@ -1,0 +1,133 @@
+"""How long finding the best items takes with and without an index, and how many of them it finds.
+
+Run from a clone, see benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfzoo.serving.cells import Cells
+from tfzoo.serving.index import ExactIndex, Index, InvertedFileIndex
+from tfzoo.serving.partition import default_partitions, partition
+from tfzoo.training.record import environment
+
+WIDTH = 64
+SEEN = 100
+CLUSTERS = 500
+PROBES = (4, 16, 64, 256)
+LINE = (
+    "| {items:,} | {vectors} | {way} | {recall:.3f} | {p50_ms:.2f} | {p99_ms:.2f} | {times_faster:.1f} "
+    "| {build_s:.1f} |"
+)
+
+
+def catalogue(num_items: int, kind: str, random: np.random.Generator) -> NDArray[np.float32]:
+    """Return vectors of items, and row 0: ``clustered``, or ``isotropic``, the worst case."""
+    shape = (num_items + 1, WIDTH)
+    if kind == "isotropic":
+        return random.standard_normal(shape, np.float32)
+    centres = random.standard_normal((CLUSTERS, WIDTH), np.float32)
+    popularity = random.gamma(2.0, 0.5, (num_items + 1, 1)).astype(np.float32)
+    noise = 0.5 * random.standard_normal(shape, np.float32)
+    return popularity * (centres[random.integers(0, CLUSTERS, num_items + 1)] + noise)
+
+
+def dense(vectors: tf.Variable, hidden: tf.Variable) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Return what an export without an index does: scores of all items, a mask, top_k."""
+
+    def search(queries: tf.Tensor, barred: Cells, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = tf.matmul(queries, vectors, transpose_b=True)
+        blocked = barred.mask(tf.shape(queries)[0]) | hidden
+        return tf.math.top_k(tf.where(blocked, -1e9, scores), k=k)
+
+    return search
+
+
+def measure(search: Any, queries: NDArray, barred: list[NDArray], k: int, num_items: int) -> dict[str, Any]:
+    """Ask for one query after the other; return the ids and the quantiles of the times."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, WIDTH]), tf.TensorSpec([None], tf.int32)])
+    def one(query: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
+        cells = Cells(tf.zeros_like(seen), seen, tf.constant(num_items + 1))
+        return search(query, cells, tf.constant(k))[1]
+
+    questions = [(tf.constant(q[None]), tf.constant(b)) for q, b in zip(queries, barred, strict=True)]
+    for question in questions[:3]:
+        one(*question)
+    items, times = [], []
+    for question in questions:
+        start = time.perf_counter()
+        items.append(one(*question).numpy()[0])
+        times.append(1e3 * (time.perf_counter() - start))
+    return {"items": items, "p50_ms": float(np.median(times)), "p99_ms": float(np.quantile(times, 0.99))}
+
+
+def compare(num_items: int, kind: str, queries: int, k: int, seed: int) -> list[dict[str, Any]]:
+    """Measure every way to search one catalogue."""
+    random = np.random.default_rng(seed)
+    table = catalogue(num_items, kind, random)
+    # Users lie where the items are that they like.
+    users = table[random.integers(1, num_items + 1, queries)] + random.standard_normal(
+        (queries, WIDTH), np.float32
+    )
+    barred = [random.integers(1, num_items + 1, SEEN, np.int32) for _ in range(queries)]
+    vectors = tf.Variable(table, trainable=False)
+    hidden = tf.Variable(np.arange(num_items + 1) == 0, trainable=False)
+    start = time.perf_counter()
+    arrays = partition(
+        table, np.arange(1, num_items + 1, dtype=np.int32), default_partitions(num_items), seed
+    )
+    built = time.perf_counter() - start
+    ways: dict[str, Any] = {
+        "all items, mask": dense(vectors, hidden),
+        "exact index": ExactIndex(vectors, hidden),
+    }
+    for probes in PROBES:
+        ways[f"ivf, {probes} probes"] = InvertedFileIndex(vectors, arrays, probes)
+    rows, truth, baseline = [], None, None
+    for name, way in ways.items():
+        found = measure(way.search if isinstance(way, Index) else way, users, barred, k, num_items)
+        items = found.pop("items")
+        truth, baseline = truth or items, baseline or found["p50_ms"]
+        recall = np.mean([len(set(a) & set(b)) / k for a, b in zip(items, truth, strict=True)])
+        row = {"items": num_items, "vectors": kind, "way": name, **found, "recall": float(recall)}
+        rows.append(
+            {**row, "times_faster": baseline / found["p50_ms"], "build_s": built if "ivf" in name else 0.0}
+        )
+    return rows
+
+
+def main() -> None:
+    """Run the benchmark and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    options = parser.parse_args()
+    rows = []
+    print(f"| items | vectors | way | recall@{options.k} | p50 ms | p99 ms | times faster | build s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for num_items in options.items:
+        for kind in ("clustered", "isotropic"):
+            for row in compare(num_items, kind, options.queries, options.k, options.seed):
+                rows.append(row)
+                print(LINE.format(**row), flush=True)
+    if options.output:
+        text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
+        options.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
