@@ -64,7 +64,7 @@ def serving(folder, *, limits=None, poll_seconds=0.0, report=None, names=()):
     store = ModelStore(folder, names, report or (lambda line: None))
     store.refresh()
     app = create_app(store, limits or Limits(), poll_seconds)
-    config = uvicorn.Config(app, port=0, log_config=None, log_level="critical", access_log=False)
+    config = uvicorn.Config(app, port=0, log_config=None, log_level="error", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -309,7 +309,7 @@ def test_a_late_answer(folder, monkeypatch):
         assert predict(address, QUESTION) == (504, {"error": "The answer is late."})
 
 
-def test_failures_show_no_trace(folder, monkeypatch):
+def test_failures_are_told_to_the_log_alone(folder, monkeypatch, caplog):
     with serving(folder) as (address, _):
 
         def fail(*args):
@@ -318,6 +318,7 @@ def test_failures_show_no_trace(folder, monkeypatch):
         monkeypatch.setattr(Version, "predict", fail)
         status, answer = predict(address, QUESTION)
         assert (status, answer) == (500, {"error": "The server failed to answer; its log has the reason."})
+        wait_until(lambda: "RuntimeError: secret" in caplog.text)
         monkeypatch.undo()
         assert predict(address, QUESTION)[0] == 200
 

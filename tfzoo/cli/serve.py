@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import ipaddress
 import signal
 import socket
@@ -24,6 +25,9 @@ def run(options: argparse.Namespace) -> None:
         from tfzoo.serving.server import Limits, create_app
     except ImportError:
         raise UsageError("tfzoo serve needs an extra: pip install 'tfzoo[serve]'.") from None
+    # What is imported by now stays: without this, reading a large request makes Python's garbage collector
+    # go through all of TensorFlow's objects, while no other request can be read.
+    gc.freeze()
     with _bind(options.host, options.port) as listener:
         store = ModelStore(options.folder, options.model, say)
         store.refresh()

@@ -45,7 +45,7 @@ class Limits:
             is answered with 503.
         max_rows: of a batch, because a row costs a score for every item.
         max_elements: of all inputs of a request together.
-        threads: requests that are worked on at once.
+        threads: requests that are worked on at once; few, for TensorFlow spreads each over the cores.
     """
 
     max_body_bytes: int = 8 * 2**20
@@ -53,7 +53,7 @@ class Limits:
     max_concurrency: int = 256
     max_rows: int = 1000
     max_elements: int = 200_000
-    threads: int = os.cpu_count() or 1
+    threads: int = min(4, os.cpu_count() or 1)
 
 
 def create_app(store: ModelStore, limits: Limits, poll_seconds: float) -> Starlette:
