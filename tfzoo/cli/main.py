@@ -117,12 +117,20 @@ def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "export",
-        help="export a trained run as a SavedModel",
-        description="Export the model of a run as the next version of a SavedModel for TensorFlow Serving.",
+        help="export a trained run as a SavedModel, or for another runtime",
+        description="Export the model of a run as the next version of a SavedModel for TensorFlow Serving, "
+        "or of a file for ONNX Runtime or LiteRT.",
         epilog=EXIT_STATUS,
     )
     _run_option(parser)
     parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
+    parser.add_argument(
+        "--format",
+        choices=["tf_saved_model", "onnx", "litert"],
+        default="tf_saved_model",
+        help="onnx and litert take dense ids and give scores, without lists; they need the extra of the same "
+        "name (default: tf_saved_model)",
+    )
     parser.add_argument(
         "--keep-seen", action="store_true", help="recommend may return items that the user has rated"
     )
@@ -165,6 +173,18 @@ def _swap_candidates(commands: argparse._SubParsersAction[argparse.ArgumentParse
         "popularity and titles",
     )
     parser.add_argument("--id-col", default="item_id", help="column of --items with the item ids")
+    parser.add_argument(
+        "--ratings",
+        type=Path,
+        metavar="FILE",
+        help="ratings of new items by known users, of which the item tower of --run makes their vectors; for "
+        "models that read rows of ratings, such as dcf",
+    )
+    parser.add_argument("--run", type=Path, help="folder of the run that was exported")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
+    parser.add_argument("--user-col", default="user_id", help="column of --ratings with the user ids")
+    parser.add_argument("--item-col", default="item_id", help="column of --ratings with the item ids")
+    parser.add_argument("--rating-col", default="rating", help="column of --ratings with the ratings")
 
 
 def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

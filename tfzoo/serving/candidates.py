@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,29 @@ class Candidates:
     vectors: NDArray[np.float32] | None = None
     popularity: NDArray[np.float32] | None = None
     titles: NDArray | None = None
+
+
+def with_vectors(candidates: Candidates, ids: NDArray, vectors: NDArray[np.float32]) -> Candidates:
+    """Return the candidates with the vectors of some of them.
+
+    Args:
+        candidates: without vectors.
+        ids: raw ids ``[m]``.
+        vectors: float32 ``[m, width]``.
+
+    Raises:
+        DataError: there are vectors already, or an id is not among the candidates.
+    """
+    if candidates.vectors is not None:
+        raise DataError("The vectors come from the file of the items or from ratings, not from both.")
+    order = np.argsort(candidates.ids)
+    at = order[np.searchsorted(candidates.ids, ids, sorter=order).clip(max=len(order) - 1)]
+    missing = ids[candidates.ids[at] != ids]
+    if len(missing):
+        raise DataError(f"{len(missing)} rated items are not among the candidates, such as '{missing[0]}'.")
+    given = np.full((len(candidates.ids), vectors.shape[1]), np.nan, np.float32)
+    given[at] = vectors
+    return replace(candidates, vectors=given)
 
 
 def read_candidates(path: Path, dtype: str, id_col: str = "item_id") -> Candidates:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
+from tfzoo.errors import UsageError
 from tfzoo.tasks.factors import Factors
 
 Tensors = Mapping[str, tf.Tensor]
@@ -200,6 +201,25 @@ class Task(ABC):
 
     def finish(self, model: keras.Model, train: Interactions) -> None:  # noqa: B027
         """Change the trained weights where the task asks for it, before the model is saved."""
+
+    def item_vectors(self, model: keras.Model, described: Interactions) -> NDArray[np.float32]:
+        """Return the item tower's vectors of items that training need not know.
+
+        Args:
+            model: a trained model.
+            described: interactions with the items, by users of the training data, whose vocabulary
+                they have.
+
+        Returns:
+            float32 ``[num_items, width]``, in the order of the items' vocabulary.
+
+        Raises:
+            UsageError: the model learns a vector for each item and cannot make others.
+        """
+        raise UsageError(
+            f"'{model.name}' learns a vector for each item and cannot make one of interactions. Give the "
+            "vectors of new items in the file of the items."
+        )
 
     @abstractmethod
     def scorer(self, model: keras.Model, features: Any) -> Any:

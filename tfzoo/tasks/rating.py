@@ -169,6 +169,13 @@ class RatingTask(Task):
                 if isinstance(layer, IdEmbedding):
                     layer.fill_unseen(counts[side])
 
+    def item_vectors(self, model: keras.Model, described: Interactions) -> NDArray[np.float32]:
+        """Return the vectors of items by their columns of ratings, see `Task.item_vectors`."""
+        if "item_row" not in model.input:
+            return super().item_vectors(model, described)
+        features = PairFeatures(["item_row"], described)
+        return _all_vectors(_compiled_tower(model, features, "item"), features, "item").numpy()[1:]
+
     def scorer(self, model: keras.Model, features: PairFeatures) -> RatingScorer:
         """Return the functions that an exported graph is made of."""
         return RatingScorer(model, features)

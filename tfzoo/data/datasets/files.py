@@ -33,6 +33,7 @@ def from_dataframe(
     text_col: str | None = None,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
+    least: int = 2,
     name: str = "data",
     source: str = "the data frame",
 ) -> Interactions:
@@ -50,6 +51,7 @@ def from_dataframe(
             ``"first"`` or the ``"last"`` row, take the ``"mean"`` rating at the latest time with
             the first row's text, or ``"keep"`` all rows, as sessions of clicks need it.
         rating_scale: lowest and highest rating allowed; None for those that occur.
+        least: how many users and how many items there must be.
         name: short name, used in folder names.
         source: what messages call the data.
 
@@ -75,8 +77,10 @@ def from_dataframe(
     timestamp = None if time_col is None else read_times(frame[time_col], source)
     text = None if text_col is None else read_texts(frame[text_col], source)
     for what, vocabulary, column in (("users", users, user_col), ("items", items, item_col)):
-        if len(vocabulary) < 2:
-            raise DataError(f"{source}, column '{column}': at least 2 {what} are needed, found 1.")
+        if len(vocabulary) < least:
+            raise DataError(
+                f"{source}, column '{column}': at least {least} {what} are needed, found {len(vocabulary)}."
+            )
 
     notes = []
     if rating is not None and rating_scale is None:
@@ -116,6 +120,7 @@ def from_file(
     sep: str | None = None,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
+    least: int = 2,
     name: str | None = None,
 ) -> Interactions:
     """Make interactions out of a file with a header line and one row per interaction.
@@ -134,6 +139,7 @@ def from_file(
             ``.txt`` and ``.dat``.
         duplicates: as for `from_dataframe`.
         rating_scale: as for `from_dataframe`.
+        least: as for `from_dataframe`.
         name: short name, used in folder names; None for the name of the file.
 
     Returns:
@@ -170,6 +176,7 @@ def from_file(
         text_col=text_col,
         duplicates=duplicates,
         rating_scale=rating_scale,
+        least=least,
         name=path.name.split(".")[0] if name is None else name,
         source=str(path),
     )
