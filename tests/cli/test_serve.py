@@ -28,13 +28,13 @@ def refused(capsys, *arguments, status=2):
 
 
 def test_it_serves_until_it_is_told_to_stop(folder, tmp_path):
-    server = ServerProcess(folder, tmp_path / "log")
-    assert server.address.startswith("127.0.0.1:")
-    with RestClient(server.address, TEXTS) as client:
-        assert client.recommend(100, 3).known_user
-        # The open connection of an idle client does not hold it up.
-        assert server.stop(signal.SIGTERM) == 0
-    text = server.text()
+    with ServerProcess(folder, tmp_path / "log") as server:
+        assert server.address.startswith("127.0.0.1:")
+        with RestClient(server.address, TEXTS) as client:
+            assert client.recommend(100, 3).known_user
+            # The open connection of an idle client does not hold it up.
+            assert server.stop(signal.SIGTERM) == 0
+        text = server.text()
     assert f"Model '{TEXTS}': version 1 is served" in text
     assert text.splitlines()[-1] == "Stopped."
     assert "Warning: " not in text
@@ -43,18 +43,19 @@ def test_it_serves_until_it_is_told_to_stop(folder, tmp_path):
 
 def test_a_public_server_with_limits_that_is_stopped_with_ctrl_c(folder, tmp_path):
     limits = ["--max-body-bytes", "50", "--timeout", "0.5", "--poll-seconds", "0"]
-    server = ServerProcess(folder, tmp_path / "log", "--host", "0.0.0.0", "--model", TEXTS, *limits)
-    assert "Warning: 0.0.0.0 is public. Whoever reaches it can ask" in server.text()
-    port = int(server.address.split(":")[1])
-    address = f"127.0.0.1:{port}"
-    assert ask(address, "GET", "/healthz") == (200, {"status": "ok"})
-    assert predict(address, b"x" * 51)[0] == 413
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        head = f"POST /v1/models/{TEXTS}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
-        connection.sendall(head.encode())
-        assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
-        assert server.stop(signal.SIGINT) == 0
-    assert "Traceback" not in server.text()
+    options = ["--host", "0.0.0.0", "--model", TEXTS, *limits]
+    with ServerProcess(folder, tmp_path / "log", *options) as server:
+        assert "Warning: 0.0.0.0 is public. Whoever reaches it can ask" in server.text()
+        port = int(server.address.split(":")[1])
+        address = f"127.0.0.1:{port}"
+        assert ask(address, "GET", "/healthz") == (200, {"status": "ok"})
+        assert predict(address, b"x" * 51)[0] == 413
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            head = f"POST /v1/models/{TEXTS}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(head.encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+            assert server.stop(signal.SIGINT) == 0
+        assert "Traceback" not in server.text()
 
 
 def test_a_port_that_is_taken(folder, capsys):

@@ -95,7 +95,9 @@ class ServerProcess:
             )
         wait_until(lambda: self._address() or self.process.poll() is not None, 120)
         self.address = self._address()
-        assert self.address, self.text()
+        if not self.address:
+            self.process.kill()
+            raise AssertionError(self.text())
 
     def text(self):
         return self.log.read_text()
@@ -107,6 +109,12 @@ class ServerProcess:
             return self.process.wait(60)
         finally:
             self.process.kill()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
 
     def _address(self):
         found = re.search(r"on http://(\S+:\d+)", self.text())
