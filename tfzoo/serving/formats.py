@@ -19,9 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError, nearest
-from tfzoo.serving.export import _check_finite, publish, write_metadata
+from tfzoo.serving.export import check_finite, publish, write_metadata
 
 SAVED_MODEL = "tf_saved_model"
 # ONNX files are protocol buffers and LiteRT files are FlatBuffers; both count bytes with 31 bits.
@@ -106,7 +105,7 @@ def export_to_format(
         TfzooError: the folder cannot be written, or weights of the model are not finite.
     """
     chosen = get_format(name)
-    _check_finite(model)
+    check_finite(model)
     _check_precision(model, chosen)
     _check_size(model, chosen)
     graph = _with_distinct_names(model)
@@ -228,10 +227,11 @@ def _check_size(model: keras.Model, chosen: Format) -> None:
 
 def _describe(graph: keras.Model, train: Interactions) -> dict[str, Any]:
     """Return what a client must know of inputs, outputs and ids."""
+    vocabularies = {"users": train.users, "items": train.items}
     return {
         "inputs": _tensors(graph.input, _input_meanings(graph)),
         "outputs": _tensors(graph.output, _output_meanings(graph)),
-        "vocabularies": {"users": _vocabulary(train.users), "items": _vocabulary(train.items)},
+        "vocabularies": {key: {"dtype": v.dtype, "count": len(v)} for key, v in vocabularies.items()},
         "untrained_items": (np.flatnonzero(train.item_counts()[1:] == 0) + 1).tolist(),
     }
 
@@ -272,10 +272,6 @@ def _output_meanings(graph: keras.Model) -> dict[str, str]:
         "scores": "score of each item at its dense id, the larger the better; at 0 there is no item",
         **states,
     }
-
-
-def _vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
-    return {"dtype": vocabulary.dtype, "count": len(vocabulary)}
 
 
 def _versions(chosen: Format) -> dict[str, str]:
