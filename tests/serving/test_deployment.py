@@ -12,7 +12,8 @@ from tfzoo.serving.deployment import BATCHING_CONFIG, COMPOSE, MODELS_CONFIG, wr
 def folder(tmp_path):
     for name in ("gmf-ml-1m/2", "edrs-ml-100k/1", "edrs-ml-100k/10", 'odd "name"/3'):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("empty", "half/.export-x1", "notes/first"):
+        (tmp_path / name / "saved_model.pb").touch()
+    for name in ("gmf-ml-1m-onnx/1", "²/²", "empty", "half/.export-x1", "notes/first"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "README.md").write_text("about", encoding="utf-8")
     return tmp_path
@@ -43,7 +44,7 @@ def test_batching_pads_rows_of_unequal_length(folder):
     write_deployment(folder)
     lines = (folder / BATCHING_CONFIG).read_text(encoding="utf-8").splitlines()
     assert "pad_variable_length_inputs: true" in lines
-    assert "max_batch_size { value: 64 }" in lines
+    assert "max_batch_size { value: 1024 }" in lines
 
 
 def test_the_list_is_made_anew_and_changes_by_hand_are_kept(folder):
@@ -51,6 +52,7 @@ def test_the_list_is_made_anew_and_changes_by_hand_are_kept(folder):
     for name in (BATCHING_CONFIG, COMPOSE):
         (folder / name).write_text("mine", encoding="utf-8")
     (folder / "ease-ml-100k" / "1").mkdir(parents=True)
+    (folder / "ease-ml-100k" / "1" / "saved_model.pb").touch()
     before = sorted(path.name for path in folder.iterdir())
     write_deployment(folder)
     assert '"ease-ml-100k"' in (folder / MODELS_CONFIG).read_text(encoding="utf-8")

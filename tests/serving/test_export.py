@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import TfzooError
+from tfzoo.errors import DataError, TfzooError
 from tfzoo.models import create_model, model_info
 from tfzoo.serving import export as export_module
 from tfzoo.serving.export import METADATA, export_saved_model, latest_version, publish
+from tfzoo.serving.id_lookup import blank_id
 from tfzoo.serving.recommender import BLANK_SCORE
 from tfzoo.tasks import RatingTask
 from tfzoo.tasks.rating import PairFeatures
@@ -309,7 +310,7 @@ def test_versions_count_up_and_nothing_else_is_left(train, tmp_path):
 
 def test_versions_are_numbers_not_texts(train, tmp_path):
     folder = tmp_path / "pmf-toy"
-    for name in ("9", "10", "notes"):
+    for name in ("9", "10", "notes", "²", "-12"):
         (folder / name).mkdir(parents=True)
     assert latest_version(folder) == folder / "10"
     assert export(build("pmf", train), train, folder) == folder / "11"
@@ -338,6 +339,12 @@ def test_weights_that_are_not_finite_are_not_exported(train, tmp_path, value):
     with pytest.raises(TfzooError, match=r"item_embedding.*not finite.*smaller learning rate"):
         export_saved_model(model, scorer, train, tmp_path / "pmf-toy", metadata={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_that_leave_no_number_for_blanks_are_refused():
+    assert blank_id(Vocabulary(np.array([-(2**63) + 1, 4]))) == -(2**63)
+    with pytest.raises(DataError, match=r"-9223372036854775808 is the smallest of 64 bits"):
+        blank_id(Vocabulary(np.array([-(2**63), 4])))
 
 
 def test_no_version_is_one_clear_error(tmp_path):

@@ -403,6 +403,14 @@ def test_an_export_without_warm_up_is_served(folder):
         assert predict(address, QUESTION)[0] == 200
 
 
+def test_exports_for_other_runtimes_are_passed_over(folder):
+    (folder / f"{TEXTS}-onnx" / "1").mkdir(parents=True)
+    (folder / f"{TEXTS}-onnx" / "1" / "tfzoo.json").write_text("{}", encoding="utf-8")
+    with serving(folder) as (address, _):
+        assert ask(address, "GET", "/healthz")[0] == 200
+        assert ask(address, "GET", f"/v1/models/{TEXTS}-onnx")[0] == 404
+
+
 def test_health_tells_of_models_without_a_version(folder):
     (folder / "other" / "1").mkdir(parents=True)
     with serving(folder) as (address, _):

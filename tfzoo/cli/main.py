@@ -149,7 +149,7 @@ def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="partitions of an inverted file (default: square root of the number of items)",
     )
     parser.add_argument(
-        "--probes", type=int, default=16, metavar="N", help="partitions it looks at (default: 16)"
+        "--probes", type=int, default=32, metavar="N", help="partitions it looks at (default: 32)"
     )
 
 

@@ -18,8 +18,10 @@ MOUNTED_AT = "/models"
 
 # With padding, TensorFlow Serving fills rows up with the first element of a request's tensor: clients
 # put the blank id there (see the README).
+# A request with more rows than the largest batch is refused; it cannot be divided, because the lists of
+# its parts could have different lengths.
 BATCHING = """\
-max_batch_size { value: 64 }
+max_batch_size { value: 1024 }
 batch_timeout_micros { value: 1000 }
 max_enqueued_batches { value: 100 }
 num_batch_threads { value: 4 }
@@ -67,12 +69,7 @@ def write_deployment(export_dir: Path) -> None:
 
 def models_config(export_dir: Path) -> str:
     """Return a ``ModelServerConfig`` in text form that lists every exported model of a folder."""
-    names = sorted(
-        folder.name
-        for folder in export_dir.iterdir()
-        if folder.is_dir()
-        and any(version.name.isdigit() and version.is_dir() for version in folder.iterdir())
-    )
+    names = sorted({path.parent.parent.name for path in export_dir.glob("*/[0-9]*/saved_model.pb")})
     configs = [
         f"  config {{\n    name: {_quoted(name)}\n    base_path: {_quoted(f'{MOUNTED_AT}/{name}')}\n"
         '    model_platform: "tensorflow"\n  }\n'

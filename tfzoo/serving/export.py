@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -27,6 +28,7 @@ from tfzoo.tasks.factors import Factors
 
 METADATA = "tfzoo.json"
 TITLES = "titles.json"
+VERSION = re.compile("[0-9]{1,18}")
 
 
 def export_saved_model(
@@ -62,7 +64,7 @@ def export_saved_model(
         TfzooError: the folder cannot be written, or weights of the model are not finite.
         UsageError: an index is asked for, and the model's scores are not inner products.
     """
-    _check_finite(model)
+    check_finite(model)
     factors = None if index is None else _factors(scorer, metadata)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +134,7 @@ def versions(folder: Path) -> list[int]:
     """Return the numbers of the versions of a served model, in no order."""
     if not folder.is_dir():
         return []
-    return [int(entry.name) for entry in folder.iterdir() if entry.is_dir() and entry.name.isdigit()]
+    return [int(entry.name) for entry in folder.iterdir() if VERSION.fullmatch(entry.name) and entry.is_dir()]
 
 
 def latest_version(folder: Path) -> Path:
@@ -190,7 +192,8 @@ def _factors(scorer: Scorer, metadata: dict[str, Any]) -> Factors:
     return factors
 
 
-def _check_finite(model: keras.Model) -> None:
+def check_finite(model: keras.Model) -> None:
+    """Raise `TfzooError` if a weight of the model is not finite."""
     for weight in model.weights:
         values = keras.ops.convert_to_numpy(weight)
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():

@@ -7,6 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfzoo.data.vocabulary import INTEGER, Vocabulary
+from tfzoo.errors import DataError
 
 
 class IdLookup(tf.Module):
@@ -50,7 +51,12 @@ def raw_ids(vocabulary: Vocabulary) -> list[int | str]:
 
 
 def blank_id(vocabulary: Vocabulary) -> int | str:
-    """Return an id that no item has."""
+    """Return an id that no item has; raises `DataError` where -2**63 is taken."""
     if vocabulary.dtype != INTEGER:
         return ""
-    return min(-1, int(vocabulary.ids[0]) - 1)
+    blank = min(-1, int(vocabulary.ids[0]) - 1)
+    if blank < -(2**63):
+        raise DataError(
+            f"The id {vocabulary.ids[0]} is the smallest of 64 bits: no number is left for blanks."
+        )
+    return blank

@@ -34,7 +34,7 @@ class IndexSettings:
 
     kind: str
     partitions: int | None = None
-    probes: int = 16
+    probes: int = 32
 
     def __post_init__(self) -> None:
         if self.kind not in INDEXES:

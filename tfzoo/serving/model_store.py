@@ -17,6 +17,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfzoo.errors import UsageError, nearest
+from tfzoo.serving.export import METADATA
 from tfzoo.serving.interface import Array
 from tfzoo.serving.metadata import DEFAULT_SIGNATURE, Signature, describe, read_metadata
 from tfzoo.serving.warmup import WARMUP_FILE
@@ -197,7 +198,7 @@ def find_models(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    return [name for name in entries if find_versions(folder / name)]
+    return [name for name in entries if any(map(_is_ours, find_versions(folder / name).values()))]
 
 
 def find_versions(folder: Path) -> dict[int, Path]:
@@ -206,6 +207,11 @@ def find_versions(folder: Path) -> dict[int, Path]:
         return {}
     named = [entry for entry in folder.iterdir() if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()]
     return {int(entry.name): entry for entry in named}
+
+
+def _is_ours(version: Path) -> bool:
+    # Exports for other runtimes, which may lie beside them, have their metadata on top.
+    return not (version / METADATA).exists()
 
 
 def _last_change(folder: Path) -> float:
