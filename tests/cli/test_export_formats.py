@@ -72,6 +72,30 @@ def test_a_run_is_exported_and_answers_for_the_ids_of_the_file(there, tmp_path, 
     assert np.ptp(found["rating"]) > 0
 
 
+@pytest.mark.parametrize("name", EVERY_FORMAT)
+def test_the_words_of_reviews_are_written(there, tmp_path, name):
+    lines = (there / "ratings.csv").read_text().splitlines()
+    texts = ["text", *(("good film", "bad", "a good end")[row % 3] for row in range(len(lines) - 1))]
+    reviews = "".join(f"{line},{text}\n" for line, text in zip(lines, texts, strict=True))
+    (tmp_path / "reviews.csv").write_text(reviews)
+    settings = ("training.epochs=1", "training.jit_compile=false", "builder.document_length=9")
+    options = ["--model", "deepconn", "--text-col", "text", "--output", str(tmp_path), "--no-export"]
+    options += [part for setting in settings for part in ("--set", setting)]
+    assert main(["train", "--data", str(tmp_path / "reviews.csv"), *options]) == 0
+    run = tmp_path / "deepconn-reviews-paper" / "seed-0"
+    assert main(["export", "--run", str(run), "--export-dir", str(tmp_path), "--format", name]) == 0
+    version = tmp_path / f"deepconn-reviews-{name}" / "1"
+    words = (version / "words.txt").read_text().splitlines()
+    assert words[0] == "good"
+    assert set(words) == {"good", "film", "bad", "a", "end"}
+    tokens = np.zeros((1, 9), np.int32)
+    tokens[0, :2] = [words.index(word) + 2 for word in ("bad", "film")]
+    inputs = {"user_tokens": tokens, "item_tokens": tokens[:, ::-1].copy()}
+    expected = load_model(run)(inputs, training=False)["rating"].numpy()
+    found = runner(name, version / FORMATS[name].file)(inputs)["rating"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_without_the_option_a_saved_model_is_written(there, tmp_path):
     assert export("--export-dir", str(tmp_path)) == 0
     assert (tmp_path / "pmf-ratings" / "1" / "saved_model.pb").is_file()

@@ -33,15 +33,16 @@ def standard(layer, tokens, table):
     return tf.reduce_max(tf.nn.relu(windows + layer.bias.value) * known, axis=1)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5])
-def test_values_and_gradients_are_those_of_the_standard_layers(kernel_size):
+def test_values_and_gradients_are_those_of_the_standard_layers(kernel_size, training):
     layer, table = convolution(kernel_size)
     tokens = documents([9, 6, 1, 2, 0, 9], 9)
     aim = tf.random.stateless_normal([6, FILTERS], [1, 2])
     variables = [table, layer.kernel.value, layer.bias.value]
     found = []
     for function in (
-        lambda: layer(tokens, tf.convert_to_tensor(table)),
+        lambda: layer(tokens, tf.convert_to_tensor(table), training=training),
         lambda: standard(layer, tokens, table),
     ):
         with tf.GradientTape() as tape:
@@ -55,20 +56,24 @@ def test_values_and_gradients_are_those_of_the_standard_layers(kernel_size):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_compiled_with_xla_it_gives_the_same():
+@pytest.mark.parametrize("training", [True, False])
+def test_compiled_with_xla_it_gives_the_same(training):
     layer, table = convolution(3)
     tokens = documents([9, 4, 0], 9)
-    compiled = tf.function(lambda: layer(tokens, tf.convert_to_tensor(table)), jit_compile=True)
+    compiled = tf.function(
+        lambda: layer(tokens, tf.convert_to_tensor(table), training=training), jit_compile=True
+    )
     np.testing.assert_allclose(compiled(), standard(layer, tokens, table), rtol=1e-5, atol=1e-5)
 
 
-def test_padding_never_wins():
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_never_wins(training):
     layer = TextConvolution(1, 3)
     layer.build((None, None), (2, 1))
     # The word takes 5 from a window, so a window of padding would have 1 and win.
     layer.set_weights([np.ones((3, 1, 1)), np.array([1.0])])
     table = tf.constant([[0.0], [-5.0]])
-    assert layer(tf.constant([[1, 0, 0, 0]]), table).numpy().tolist() == [[0.0]]
+    assert layer(tf.constant([[1, 0, 0, 0]]), table, training=training).numpy().tolist() == [[0.0]]
 
 
 @pytest.mark.parametrize("more", [1, 4])
@@ -87,10 +92,11 @@ def test_the_vector_of_padding_does_not_count():
     np.testing.assert_array_equal(layer(tokens, changed), before)
 
 
-def test_a_document_without_words_gives_zeros():
+@pytest.mark.parametrize("training", [True, False])
+def test_a_document_without_words_gives_zeros(training):
     layer, table = convolution(3)
     assert layer.bias.numpy().max() > 0
-    found = layer(tf.zeros([2, 6], tf.int32), table)
+    found = layer(tf.zeros([2, 6], tf.int32), table, training=training)
     np.testing.assert_array_equal(found, np.zeros((2, FILTERS)))
 
 

@@ -13,6 +13,7 @@ from tfzoo.runs import load_model
 from tfzoo.serving.export import export_saved_model
 from tfzoo.serving.formats import SAVED_MODEL, export_to_format, get_format
 from tfzoo.serving.index import IndexSettings
+from tfzoo.tasks import ReviewRatingTask
 from tfzoo.training.record import RunRecord
 
 
@@ -73,12 +74,14 @@ def _export_to_format(options: argparse.Namespace) -> None:
         )
     chosen = get_format(options.format)
     experiment, record = reopen(options)
+    task = experiment.task
     version = export_to_format(
         load_model(options.run),
         experiment.split.train,
         options.export_dir / f"{record.model}-{record.dataset}-{chosen.name}",
         chosen.name,
         metadata=_metadata(record),
+        words=task.vocabulary(experiment.split.train).words if isinstance(task, ReviewRatingTask) else None,
     )
     say(f"{chosen.title}: {version / chosen.file}")
 

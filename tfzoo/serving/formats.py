@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,13 @@ def get_format(name: str) -> Format:
 
 
 def export_to_format(
-    model: keras.Model, train: Interactions, folder: Path, name: str, *, metadata: dict[str, Any]
+    model: keras.Model,
+    train: Interactions,
+    folder: Path,
+    name: str,
+    *,
+    metadata: dict[str, Any],
+    words: Sequence[str] | None = None,
 ) -> Path:
     """Write the next version of a model for a runtime other than TensorFlow.
 
@@ -94,6 +100,7 @@ def export_to_format(
             by the next whole number, written beside and renamed into place.
         name: of the format, one of `FORMATS`.
         metadata: what to write into ``tfzoo.json`` beside the description of the file.
+        words: the model's, for ``words.txt``: line n has the word id n + 1, other words have 1.
 
     Returns:
         The folder of the new version. It holds the model's file, ``users.txt`` and ``items.txt``
@@ -132,6 +139,8 @@ def export_to_format(
         write_metadata(target, described, train.items, None if titles is None else titles[1:].tolist())
         train.users.save(target / "users.txt")
         train.items.save(target / "items.txt")
+        if words is not None:
+            (target / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
         return publish(target, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -249,6 +258,7 @@ def _tensors(tensors: dict[str, Any], meanings: dict[str, str]) -> list[dict[str
 
 
 def _input_meanings(graph: keras.Model) -> dict[str, str]:
+    document = "word ids of the reviews that {}, cut or right-padded with 0; see words.txt"
     cell = "the rating" if "rating" in graph.output else "1"
     states = {
         name: f"0 at the first event of a session, then next_{name} of the event before"
@@ -259,6 +269,8 @@ def _input_meanings(graph: keras.Model) -> dict[str, str]:
         "user_id": "dense id of the user, 0 if unknown",
         "item_id": "dense id of the item, 0 if unknown",
         "user_row": f"{cell} at the dense ids of the items that the user has, 0 elsewhere and at 0",
+        "user_tokens": document.format("the user wrote"),
+        "item_tokens": document.format("were written about the item"),
         "item_row": f"{cell} at the dense ids of the users that have the item, 0 elsewhere and at 0",
         **states,
     }
