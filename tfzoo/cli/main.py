@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tfzoo.cli.serving_options import add_serving_commands, run_option
 from tfzoo.errors import TfzooError
 
 EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input."
@@ -51,10 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _train(commands)
     _evaluate(commands)
-    _export(commands)
-    _swap_candidates(commands)
-    _recommend(commands)
-    _serve(commands)
+    add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
     _results(commands)
     _compare(commands)
@@ -109,146 +107,9 @@ def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Load the model of a run and measure it on a part of the split it was trained with.",
         epilog=EXIT_STATUS,
     )
-    _run_option(parser)
+    run_option(parser)
     parser.add_argument("--part", default="test", help="part of the split (default: test)")
     _device_options(parser)
-
-
-def _export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "export",
-        help="export a trained run as a SavedModel, or for another runtime",
-        description="Export the model of a run as the next version of a SavedModel for TensorFlow Serving, "
-        "or of a file for ONNX Runtime or LiteRT.",
-        epilog=EXIT_STATUS,
-    )
-    _run_option(parser)
-    parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
-    parser.add_argument(
-        "--format",
-        choices=["tf_saved_model", "onnx", "litert"],
-        default="tf_saved_model",
-        help="onnx and litert take dense ids and give scores, without lists; they need the extra of the same "
-        "name (default: tf_saved_model)",
-    )
-    parser.add_argument(
-        "--keep-seen", action="store_true", help="recommend may return items that the user has rated"
-    )
-    parser.add_argument(
-        "--index",
-        choices=["none", "exact", "ivf"],
-        default="none",
-        help="find items through an index over their vectors, for models whose scores are inner products: "
-        "exact, or ivf (inverted file: faster with very many items, may miss some); such exports can "
-        "exchange their items later (default: none)",
-    )
-    parser.add_argument(
-        "--partitions",
-        type=int,
-        metavar="N",
-        help="partitions of an inverted file (default: square root of the number of items)",
-    )
-    parser.add_argument(
-        "--probes", type=int, default=32, metavar="N", help="partitions it looks at (default: 32)"
-    )
-
-
-def _swap_candidates(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "swap-candidates",
-        help="exchange the items of an exported model, without training",
-        description="Publish the newest version of an export once more with another set of items.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, metavar="FOLDER", help="such as saved_models/bpr-mf-ml-1m"
-    )
-    parser.add_argument(
-        "--items",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="all items of the new version: CSV, TSV or Parquet with the columns item_id and, if wanted, "
-        "v0, v1, ... (vectors; new items need them), popularity and title; or .npz with item_ids, vectors, "
-        "popularity and titles",
-    )
-    parser.add_argument("--id-col", default="item_id", help="column of --items with the item ids")
-    parser.add_argument(
-        "--ratings",
-        type=Path,
-        metavar="FILE",
-        help="ratings of new items by known users, of which the item tower of --run makes their vectors; for "
-        "models that read rows of ratings, such as dcf",
-    )
-    parser.add_argument("--run", type=Path, help="folder of the run that was exported")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
-    parser.add_argument("--user-col", default="user_id", help="column of --ratings with the user ids")
-    parser.add_argument("--item-col", default="item_id", help="column of --ratings with the item ids")
-    parser.add_argument("--rating-col", default="rating", help="column of --ratings with the ratings")
-
-
-def _recommend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "recommend",
-        help="print recommendations from an exported model",
-        description="Ask an exported SavedModel for recommendations, through its served signature.",
-        epilog=EXIT_STATUS,
-    )
-    who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--user", help="id of the user, as the data set has it")
-    who.add_argument("--history", help="item ids of someone the model need not know, separated by commas")
-    parser.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
-    parser.add_argument("--exclude", default="", help="item ids to leave out, separated by commas")
-    parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
-    parser.add_argument("--dataset", default="ml-100k", help="name of the data set (default: ml-100k)")
-    parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
-
-
-def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "serve",
-        help="serve exported models over HTTP, without TensorFlow Serving",
-        description="Serve exported models with TensorFlow Serving's RESTful API; needs the extra 'serve'. "
-        "The newest version of each model answers, and newer ones take over when they appear.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=Path("saved_models"),
-        help="folder of the exported models (default: saved_models)",
-    )
-    parser.add_argument("--port", type=int, default=8501, help="0 for any that is free (default: 8501)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="serve this model alone, such as edrs-ml-100k; may be repeated",
-    )
-    parser.add_argument(
-        "--max-body-bytes", type=int, default=8 * 2**20, help="of a request (default: 8388608)"
-    )
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=30.0,
-        help="seconds to wait for a request and for its answer (default: 30)",
-    )
-    parser.add_argument(
-        "--max-concurrency",
-        type=int,
-        default=256,
-        help="requests in the server at once, waiting ones included (default: 256)",
-    )
-    parser.add_argument(
-        "--poll-seconds",
-        type=float,
-        default=5.0,
-        help="how often to look for new versions; 0 for never (default: 5)",
-    )
 
 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -315,16 +176,6 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="lowest and highest rating possible (default: as observed)",
     )
-
-
-def _run_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/edrs-ml-100k-paper/seed-0"),
-        help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
-    )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
 
 
 def _device_options(parser: argparse.ArgumentParser) -> None:
