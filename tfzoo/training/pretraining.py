@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.errors import UsageError
+from tfzoo.errors import TfzooError, UsageError
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import Task
 from tfzoo.training.settings import PretrainingSettings
@@ -49,6 +49,9 @@ def pretrain(
         chosen = {key: value for key, value in options.items() if key in known}
         keras.utils.set_random_seed(seed)
         built = create_model(part, train.num_users, train.num_items, **chosen)
-        Trainer(built, task, features, train, settings.training, seed=seed).fit(None)
+        try:
+            Trainer(built, task, features, train, settings.training, seed=seed).fit(None)
+        except TfzooError as error:
+            raise TfzooError(f"Pre-training '{part}' for '{name}' (pretraining.training): {error}") from error
         parts.append(built)
     pretraining.merge(model, *parts, alpha=settings.alpha)

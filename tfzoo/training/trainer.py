@@ -114,6 +114,9 @@ class Trainer:
                 metrics, averaged = self._validate(validate if due else None)
             except DataError as error:
                 raise self._diverged(state.epoch, str(error)) from error
+            # The last step of an epoch can spoil weights whose loss nobody computes any more.
+            if not all(np.isfinite(weights).all() for weights in averaged):
+                raise self._diverged(state.epoch, "weights of the model are not finite")
             better = bool(metrics) and self._is_better(metrics[self.task.monitor], state)
             if better or keep_last:
                 best = averaged
@@ -165,14 +168,22 @@ class Trainer:
             losses.append(loss)
         loss = float(tf.add_n(losses)) / self._steps
         if not math.isfinite(loss):
-            raise self._diverged(epoch + 1, "the training loss is not finite")
+            raise self._diverged(epoch + 1, "the training loss is not finite", self._spoiled_steps(losses))
         return loss
 
-    def _diverged(self, epoch: int, what: str) -> TfzooError:
+    def _spoiled_steps(self, losses: list[tf.Tensor]) -> str:
+        """Name the first block of steps whose loss is not finite."""
+        spoiled = np.flatnonzero(~np.isfinite([float(loss) for loss in losses]))
+        block = int(spoiled[0]) if len(spoiled) else 0
+        last = min((block + 1) * self._steps_per_call, self._steps) if len(spoiled) else self._steps
+        return f" at steps {block * self._steps_per_call + 1} to {last} of {self._steps}"
+
+    def _diverged(self, epoch: int, what: str, steps: str = "") -> TfzooError:
         rate = float(self.model.optimizer.learning_rate)
+        what = what.rstrip(".")
         return TfzooError(
-            f"Training diverged in epoch {epoch} (learning rate {rate:g}): {what}. "
-            "Try a smaller training.learning_rate."
+            f"Training diverged in epoch {epoch}{steps} (learning rate {rate:g}): {what}. Try a smaller "
+            "training.learning_rate, and look for inputs or ratings that are far out of scale."
         )
 
     def _block(
