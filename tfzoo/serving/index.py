@@ -75,40 +75,41 @@ class Index(tf.Module):
 
 
 class ExactIndex(Index):
-    """Scores all items, a block at a time, which bounds the memory; ties go to the smaller id.
+    """Scores all items, for so many queries at once as memory allows; ties go to the smaller id.
 
     Args:
         vectors: variable float32 ``[num_items + 1, d]`` by dense id.
         hidden: variable bool ``[num_items + 1]``, items never to be listed.
-        block: items that are scored at once.
+        cells: scores that are held at once.
     """
 
-    def __init__(self, vectors: tf.Variable, hidden: tf.Variable, block: int = 65_536) -> None:
+    def __init__(self, vectors: tf.Variable, hidden: tf.Variable, cells: int = 1 << 24) -> None:
         super().__init__()
-        self.vectors, self.hidden, self._block = vectors, hidden, block
+        self.vectors, self.hidden, self._cells = vectors, hidden, cells
 
     def search(self, queries: tf.Tensor, barred: Cells, k: tf.Tensor) -> Best:
         """Return the best items of each query, see `Index.search`."""
-        count, total = tf.shape(queries)[0], tf.shape(self.vectors)[0]
+        count, columns = tf.shape(queries)[0], tf.shape(self.vectors)[0]
+        step = tf.maximum(1, self._cells // columns)
 
-        def add_block(first: tf.Tensor, best: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            last = tf.minimum(first + self._block, total)
-            scores = tf.matmul(queries, self.vectors[first:last], transpose_b=True)
-            scores = tf.where(self.hidden[first:last], BLANK_SCORE, scores)
-            here = (barred.item >= first) & (barred.item < last)
-            cells = tf.stack([barred.row[here], barred.item[here] - first], axis=1)
-            scores = tf.tensor_scatter_nd_update(scores, cells, tf.fill([tf.shape(cells)[0]], BLANK_SCORE))
-            # Of equal scores top_k takes the first: earlier blocks stand in front.
-            best = tf.concat([best, scores], axis=1)
-            ids = tf.repeat(tf.range(first, last)[tf.newaxis], count, axis=0)
-            best, at = tf.math.top_k(best, k=k)
-            return last, best, tf.gather(tf.concat([items, ids], axis=1), at, batch_dims=1)
+        def add_block(first: tf.Tensor, scores: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            # Blocks of queries, not of items: a part of the vectors would be a copy of them.
+            last = tf.minimum(first + step, count)
+            block = tf.matmul(queries[first:last], tf.convert_to_tensor(self.vectors), transpose_b=True)
+            block = tf.where(self.hidden, BLANK_SCORE, block)
+            here = (barred.row >= first) & (barred.row < last)
+            cells = tf.stack([barred.row[here] - first, barred.item[here]], axis=1)
+            block = tf.tensor_scatter_nd_update(block, cells, tf.fill([tf.shape(cells)[0]], BLANK_SCORE))
+            best, found = tf.math.top_k(block, k=tf.minimum(k, columns))
+            return last, tf.concat([scores, best], axis=0), tf.concat([items, found], axis=0)
 
-        start = tf.constant(0), tf.fill([count, k], BLANK_SCORE), tf.zeros([count, k], tf.int32)
-        # A constant k would give the start a shape that blocks of any size do not keep.
+        width = tf.minimum(k, columns)
+        start = tf.constant(0), tf.zeros([0, width]), tf.zeros([0, width], tf.int32)
         shapes = tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape([None, None])
-        _, scores, items = tf.while_loop(lambda first, *_: first < total, add_block, start, shapes)
-        return scores, tf.where(scores > BLANK_SCORE, items, 0)
+        _, scores, items = tf.while_loop(lambda first, *_: first < count, add_block, start, shapes)
+        missing = [[0, 0], [0, k - width]]
+        scores = tf.pad(scores, missing, constant_values=BLANK_SCORE)
+        return scores, tf.where(scores > BLANK_SCORE, tf.pad(items, missing), 0)
 
 
 class InvertedFileIndex(Index):
