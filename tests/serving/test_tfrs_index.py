@@ -77,7 +77,7 @@ def test_the_lists_are_those_of_the_exact_index(found, kind):
 
 @pytest.mark.skipif(os.environ.get("TF_USE_LEGACY_KERAS") == "1", reason="this process has Keras 2")
 def test_without_keras_2_the_error_says_what_to_do():
-    with pytest.raises(UsageError, match=r"TF_USE_LEGACY_KERAS=1 in the environment before the program starts"):
+    with pytest.raises(UsageError, match=r"TF_USE_LEGACY_KERAS=1 in the environment before the"):
         tfrs_index(np.ones((3, 2), np.float32), [1, 2, 3])
 
 
