@@ -44,8 +44,11 @@ def _read(folder: Path, dataset: Dataset) -> Interactions:
     dropped = len(frame) - len(latest)
     if not dropped:
         return interactions
-    note = f"{dropped} earlier reviews of the same user and item dropped"
-    return replace(interactions, notes=(*interactions.notes, note))
+    note = (
+        f"{path}: {len(frame):,} rows read, {len(latest):,} kept, {dropped:,} dropped (earlier reviews of "
+        "the same user and item)"
+    )
+    return replace(interactions, notes=(note, *interactions.notes[1:]))
 
 
 def _latest_reviews(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,9 +56,13 @@ def _latest_reviews(frame: pd.DataFrame) -> pd.DataFrame:
     keys = ["reviewerID", "asin"]
     if not {*keys, "unixReviewTime"} <= set(frame.columns):
         return frame
-    times = pd.to_numeric(frame["unixReviewTime"], errors="coerce").to_numpy()
-    by_time = frame.iloc[np.argsort(times, kind="stable")]
-    return by_time.drop_duplicates(keys, keep="last").sort_index()
+    try:
+        times = pd.to_numeric(frame["unixReviewTime"], errors="coerce").to_numpy()
+        by_time = frame.iloc[np.argsort(times, kind="stable")]
+        return by_time.drop_duplicates(keys, keep="last").sort_index()
+    except (TypeError, OverflowError):
+        # Lists for ids or numbers out of range: the checks of the columns name the row.
+        return frame
 
 
 def _dataset(name: str, category: str, url: str, facts: dict[str, int]) -> Dataset:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 # Control characters would break the vocabulary file, lone surrogates cannot be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EXACT_FLOAT = 2**53
+_BOOLEANS = frozenset((bool, np.bool_))
 
 
 def row_error(source: str, row: int, column: str, problem: str) -> DataError:
@@ -55,6 +58,7 @@ def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int
             control characters in it, or texts and numbers are mixed.
     """
     column = str(values.name)
+    _refuse_odd_kinds(values, source)
     # Distinct ids are far fewer than rows, so only they are looked at one by one.
     codes, distinct = pd.factorize(values)
     if (codes < 0).any():
@@ -116,7 +120,7 @@ def read_times(values: pd.Series, source: str) -> NDArray[np.int64]:
         wrong = dates.isna().to_numpy()
     else:
         numbers = _numbers(values)
-        wrong = ~(np.abs(numbers) < 2.0**63)
+        wrong = ~(np.abs(numbers.astype(np.float64)) < 2.0**63)
         if not wrong.any():
             return np.floor(numbers).astype(np.int64)
         if wrong[0] and values.dtype.kind not in "iuf":
@@ -148,13 +152,52 @@ def read_texts(values: pd.Series, source: str) -> NDArray[np.object_]:
         row = int(np.argmax(wrong))
         kind = type(texts[row]).__name__
         raise row_error(source, row, str(values.name), f"value {texts[row]!r} of type {kind}, expected text")
+    broken = next((row for row, text in enumerate(texts) if not is_unicode(text)), None)
+    if broken is not None:
+        raise row_error(source, broken, str(values.name), "half a character (a lone surrogate) in the text")
     return texts
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8; half of an escaped pair of JSON cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _numbers(values: pd.Series) -> NDArray:
     """Return the values as int64 or float64, NaN where they are no numbers."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    return numbers.to_numpy(np.int64 if numbers.dtype.kind in "iub" else np.float64)
+    if values.dtype.kind in "bmM":
+        # pandas would take truth values for 1 and 0, and dates for their count of ticks.
+        return np.full(len(values), np.nan)
+    if values.dtype == object and not _BOOLEANS.isdisjoint(map(type, values)):
+        values = values.mask(values.map(lambda value: isinstance(value, (bool, np.bool_))), None)
+    try:
+        numbers = pd.to_numeric(values, errors="coerce")
+    except OverflowError:
+        numbers = pd.to_numeric(values.map(_as_float), errors="coerce")
+    if numbers.dtype.kind in "iu" and not numbers.hasnans:
+        return numbers.to_numpy(np.int64)
+    return numbers.to_numpy(np.float64, na_value=np.nan)
+
+
+def _as_float(value: object) -> object:
+    """Return whole numbers beyond any float as infinity, other values as they are."""
+    return math.inf if isinstance(value, int) and abs(value) > sys.float_info.max else value
+
+
+def _refuse_odd_kinds(values: pd.Series, source: str) -> None:
+    """Refuse lists and objects, which no table of ids takes, and truth values, which equal 1 and 0."""
+    if values.dtype != object:
+        return
+    odd = {kind for kind in set(map(type, values)) if kind in _BOOLEANS or kind.__hash__ is None}
+    if odd:
+        row = next(row for row, value in enumerate(values) if type(value) in odd)
+        value = values.iloc[row]
+        problem = f"id {_shown(value)} of type {type(value).__name__}, expected text or a whole number"
+        raise row_error(source, row, str(values.name), problem)
 
 
 def _number_problem(value: Any) -> str | None:

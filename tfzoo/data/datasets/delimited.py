@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import re
@@ -15,6 +16,7 @@ from tfzoo.errors import DataError, UsageError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SNIFFED = (".txt", ".dat")
+MAX_UNPACKED_BYTES = 4 << 30
 _CANDIDATES = ("\t", "::", ",", ";", "|", " ")
 # Characters that no text file has: one ends each row, the other stands for a longer separator.
 _END_OF_ROW = "\x1e"
@@ -43,6 +45,20 @@ def read_delimited(path: Path, ending: str, sep: str | None, columns: tuple[str,
     return _parse(path, text, _separator(path, text, ending, sep, columns))
 
 
+def check_is_file(path: Path) -> None:
+    """Raise `DataError` unless ``path`` is a file; pipes and devices are refused, they may never end."""
+    try:
+        if path.is_file():
+            return
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; give a file.")
+        if path.exists():
+            raise DataError(f"{path} is a pipe or a device; give a file.")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    raise DataError(f"There is no file {str(path)!r}." if "\0" in str(path) else f"There is no file {path}.")
+
+
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file, unpacked if its name ends in ``.gz``, without line breaks at its end.
 
@@ -50,9 +66,7 @@ def read_text(path: Path) -> str:
         DataError: the file is empty, damaged or not UTF-8; the message names the row.
     """
     try:
-        data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
+        data = _unpack(path) if path.suffix.lower() == ".gz" else path.read_bytes()
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start)
@@ -66,6 +80,17 @@ def read_text(path: Path) -> str:
     if not text.strip():
         raise DataError(f"{path} is empty.")
     return text
+
+
+def _unpack(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        data = file.read(MAX_UNPACKED_BYTES + 1)
+    if len(data) > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"{path} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes from {path.stat().st_size:,}; "
+            "unpack it yourself if you trust it."
+        )
+    return data
 
 
 def _separator(path: Path, text: str, ending: str, sep: str | None, columns: tuple[str, str]) -> str:
@@ -88,8 +113,18 @@ def _separator(path: Path, text: str, ending: str, sep: str | None, columns: tup
 
 def _parse(path: Path, text: str, sep: str) -> pd.DataFrame:
     """Read delimited text; all columns are text."""
+    # pandas takes a lone carriage return for the end of a row, as old programs wrote it: so do we.
+    text = text.replace("\r", "\n").rstrip("\n")
+    given = sep
     if len(sep) > 1:
+        if _LONG_SEPARATOR in text:
+            row = text.count("\n", 0, text.index(_LONG_SEPARATOR))
+            raise DataError(
+                f"{path}, row {row} (counted from 1 without the header): control character "
+                f"{_LONG_SEPARATOR!a} in the text."
+            )
         text, sep = text.replace(sep, _LONG_SEPARATOR), _LONG_SEPARATOR
+    _check_quotes(path, text, sep)
     # pandas fills rows that are too short without a word. A mark at the end of each row betrays them.
     end = sep + _END_OF_ROW
     try:
@@ -111,12 +146,34 @@ def _parse(path: Path, text: str, sep: str) -> pd.DataFrame:
     if short.any():
         row = int(np.argmax(short))
         raise _ragged(path, row, width, int(np.argmax(frame.iloc[row] == _END_OF_ROW)))
+    if '"' in text:
+        # Inside quotes neither the mark nor the stand-in for a longer separator is wanted.
+        frame = frame.replace({re.escape(end) + "\n": "\n", re.escape(sep): given}, regex=True)
     header = frame.iloc[0, :width].tolist()
     return frame.iloc[1:, :width].set_axis(header, axis=1).reset_index(drop=True)
 
 
+def _check_quotes(path: Path, text: str, sep: str) -> None:
+    """Refuse quotes that do not enclose a whole field: a lost one would swallow the rows up to the next."""
+    if '"' not in text:
+        return
+    before = csv.field_size_limit(max(len(text), 1))
+    row = 0
+    try:
+        for _ in csv.reader(io.StringIO(text), delimiter=sep, strict=True):
+            row += 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, row {row} (counted from 1 without the header): a quote is not closed where its field "
+            f"ends ({error})."
+        ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
 def _ragged(path: Path, row: int, expected: int, found: int) -> DataError:
+    fields = "1 field" if found == 1 else f"{found} fields"
     return DataError(
-        f"{path}, row {row} (counted from 1 without the header): {found} fields, expected {expected} as in "
+        f"{path}, row {row} (counted from 1 without the header): {fields}, expected {expected} as in "
         "the header."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from pathlib import Path
@@ -11,15 +12,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read_times
-from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, read_delimited
+from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, read_delimited
 from tfzoo.data.datasets.json_lines import JSON, read_json_lines
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, UsageError, nearest
 
 DUPLICATES = ("error", "first", "last", "mean", "keep")
 PARQUET = (".parquet", ".pq")
-# Later than the year 5000 in seconds: milliseconds, most likely.
-_MILLISECONDS = 100_000_000_000
+# The end of the year 9999 in seconds; later is milliseconds, most likely.
+_MILLISECONDS = 253_402_300_799
+_LONGEST_NAME = 64
+_SHOWN_COLUMNS = 30
 
 
 def from_dataframe(
@@ -150,10 +153,7 @@ def from_file(
         DataError: the file cannot be used; the message names file, row and column.
     """
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a file.")
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
+    check_is_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     _check_options(duplicates, rating_scale, rating_col)
@@ -207,9 +207,9 @@ def _check_columns(present: list[str], wanted: list[str], rating_col: str | None
             hint = f"The header is one column with {other.group()!r} in it: give --sep {other.group()!r}."
         elif column == rating_col:
             hint += " For data without ratings leave the rating column out (rating_col=None)."
-        raise DataError(
-            f"{source} has no column '{column}'. {hint} Columns: {', '.join(map(repr, present))}."
-        )
+        columns = [repr(name) if len(name) <= 60 else f"{name[:57]!r}..." for name in present]
+        shown = ", ".join([*columns[:_SHOWN_COLUMNS], "..."][: len(columns)])
+        raise DataError(f"{source} has no column '{column}'. {hint} Columns: {shown}.")
 
 
 def _resolve_duplicates(
@@ -246,9 +246,15 @@ def _resolve_duplicates(
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
-    except (ImportError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+    except Exception as error:
+        # A damaged file can make the decoder stumble anywhere, over wrong types and missing keys too.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} cannot be read as Parquet: {reason}") from error
 
 
 def _slug(name: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
+    slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
+    if len(slug) <= _LONGEST_NAME:
+        return slug
+    # Names of folders are limited; the digest keeps long names with one beginning apart.
+    return f"{slug[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"

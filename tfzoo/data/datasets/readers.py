@@ -113,7 +113,9 @@ def read_integers(
         )
         frame = pd.read_csv(io.StringIO(text), sep=sep, header=header, index_col=False)
         numbers = frame.to_numpy(np.float64)
-        if len(frame) == 0 or not (np.floor(numbers) == numbers).all():
+        # Beyond this range int64 would wrap, and infinity is its own floor.
+        whole = (np.floor(numbers) == numbers) & (np.abs(numbers) < 2.0**63)
+        if len(frame) == 0 or not whole.all():
             raise ValueError("a field is missing or is no whole number, or there is no row")
     except ValueError as error:
         raise DataError(f"{path} is truncated or damaged: {error}.") from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tfzoo.data.datasets.delimited import check_is_file
 from tfzoo.data.filters import filter_interactions
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split, split_at_rows
@@ -35,6 +37,7 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
     Raises:
         DataError: the file cannot be read as such, or nothing is left.
     """
+    check_is_file(Path(path))
     try:
         frame = pd.read_csv(
             path,
@@ -42,12 +45,16 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
             names=["session", "time", "item"],
             usecols=[0, 1, 2],
             dtype={"session": np.int64, "item": np.int64},
+            compression="gzip" if str(path).lower().endswith(".gz") else None,
         )
         time = pd.to_datetime(frame["time"], utc=True, format="ISO8601").dt.tz_localize(None)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as clicks of session, time and item: {error}") from error
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} cannot be read as clicks of session, time and item: {reason}") from error
     if frame.empty:
         raise DataError(f"{path} is empty.")
+    if time.isna().any():
+        raise DataError(f"{path}, row {int(np.argmax(time.isna())) + 1}: there is no time.")
     moment = time.to_numpy().astype("datetime64[ms]").astype(np.int64)
     order = np.lexsort((moment, frame["session"]))
     sessions, session = np.unique(frame["session"].to_numpy()[order], return_inverse=True)
@@ -59,7 +66,7 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
         (item + 1).astype(np.int32),
         timestamp=moment[order] // 1000,
         name=name,
-        notes=(f"read from {path}",),
+        notes=(f"{path}: {len(frame):,} rows read",),
     )
     clicks = filter_interactions(clicks, min_user_interactions=MIN_SESSION, min_item_interactions=MIN_SUPPORT)
     return filter_interactions(clicks, min_user_interactions=MIN_SESSION)
