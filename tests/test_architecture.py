@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tfzoo"
 FLOORS = (
     {"errors"},
+    {"files"},
     {"data", "layers"},
     {"models", "tasks"},
     {"training", "evaluation", "serving"},

@@ -26,6 +26,10 @@ class DownloadError(TfzooError):
     """A data set could not be had from any source; the message lists what was tried."""
 
 
+class StorageError(TfzooError, OSError):
+    """A file or folder cannot be written, such as on a disk that is full."""
+
+
 def nearest(name: object, choices: Iterable[object], *, limit: int = 12) -> str:
     """Return a hint that names the closest of ``choices`` to ``name``.
 

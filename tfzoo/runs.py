@@ -14,6 +14,7 @@ import keras
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import Experiment
+from tfzoo.files import hold_folder, remove_leftovers, writing
 from tfzoo.training.checkpoint import TrainingState, save_model
 from tfzoo.training.pretraining import pretrain
 from tfzoo.training.record import FILE_NAME, RunRecord, environment
@@ -48,19 +49,37 @@ def run(
     Returns:
         The record and the run's folder, which holds ``record.json``, ``model.keras``,
         ``vocabulary/`` and, while training goes on, ``checkpoint.npz``.
+
+    Raises:
+        TfzooError: another process is training in the folder, or a file cannot be written.
     """
     folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed)
-    fingerprint = experiment.fingerprint()
-    finished = _finished_run(folder, fingerprint) if resume else None
-    if finished is not None:
-        return finished, folder
+    options = _Options(folder, resume, experiment.fingerprint(), on_epoch)
+    with hold_folder(folder):
+        record = _finished_run(folder, options.fingerprint) if resume else None
+        if record is None:
+            record = _run(experiment, options)
+        # After the record: who was killed in between has the record, and forgets them here.
+        _forget(folder, *STAGES)
+    return record, folder
+
+
+@dataclass(frozen=True)
+class _Options:
+    folder: Path
+    resume: bool
+    fingerprint: str
+    on_epoch: Callable[[TrainingState], None] | None
+
+
+def _run(experiment: Experiment, options: _Options) -> RunRecord:
+    folder = options.folder
     # Settings that make no model are refused before anything is removed or written.
     final, trial = experiment.refitted(), experiment.task.pilot()
     model = experiment.build(**trial)
-    if not resume:
-        _forget(folder)
+    if not options.resume:
+        _forget(folder, FILE_NAME, *STAGES, MODEL)
     folder.mkdir(parents=True, exist_ok=True)
-    options = _Options(folder, resume, fingerprint, on_epoch)
     changes = _pilot(experiment, model, options) if trial else {}
     model, state, metrics = _select(experiment, experiment.build(**changes) if trial else model, options)
     if final is not experiment:
@@ -76,19 +95,11 @@ def run(
         metrics["found"] = changes
     seconds = time.perf_counter() - started
     save_model(model, folder / MODEL)
-    experiment.interactions.save_vocabularies(folder / "vocabulary")
-    record = _record(final, model, state, metrics, evaluator.protocol, fingerprint, seconds)
+    with writing(folder / "vocabulary"):
+        experiment.interactions.save_vocabularies(folder / "vocabulary")
+    record = _record(final, model, state, metrics, evaluator.protocol, options.fingerprint, seconds)
     record.save(folder)
-    _forget(folder, *STAGES)
-    return record, folder
-
-
-@dataclass(frozen=True)
-class _Options:
-    folder: Path
-    resume: bool
-    fingerprint: str
-    on_epoch: Callable[[TrainingState], None] | None
+    return record
 
 
 def _pilot(experiment: Experiment, model: keras.Model, options: _Options) -> dict[str, Any]:
@@ -209,10 +220,10 @@ def _record(
 
 def _forget(folder: Path, *names: str) -> None:
     """Remove files of an earlier run, and what a killed one left of them half-written."""
-    for name in names or (FILE_NAME, *STAGES, MODEL):
-        for path in (folder / name, *folder.glob(f".{name}.*")):
-            if path.is_file():
-                path.unlink()
+    if folder.is_dir():
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+            remove_leftovers(folder, f".{name}.")
 
 
 def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tfzoo.errors import TfzooError
+from tfzoo.files import write_atomically
 from tfzoo.training.checkpoint import (
     TrainingState,
     load_checkpoint,
     save_checkpoint,
     save_model,
-    write_atomically,
 )
 
 STATE = TrainingState(

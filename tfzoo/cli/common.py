@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tfzoo.data.datasets.files import from_file
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.files import temporary_folder
 from tfzoo.tasks import Task
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe, parse
@@ -103,7 +103,7 @@ def check_writable(folder: Path, option: str) -> None:
             raise NotADirectoryError(f"{existing} is not a folder")
         if not os.access(existing, os.W_OK):
             raise PermissionError(f"{existing} is read-only")
-        with tempfile.TemporaryDirectory(prefix=".tfzoo-", dir=existing):
+        with temporary_folder(existing, ".tfzoo-"):
             pass
     except OSError as error:
         raise UsageError(f"{option} {folder} cannot be written: {error}") from None

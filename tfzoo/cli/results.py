@@ -6,8 +6,8 @@ import argparse
 
 from tfzoo.cli.common import say
 from tfzoo.cli.display import print_summary
+from tfzoo.files import write_atomically
 from tfzoo.reporting.results import collect, load_records, markdown, summarise
-from tfzoo.training.checkpoint import write_atomically
 
 
 def run(options: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tfzoo.errors import DownloadError
+from tfzoo.files import temporary_folder
 
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_RATIO = 200
@@ -59,8 +59,8 @@ def fetch(
         raise DownloadError(f"Only http and https addresses can be downloaded. Received {url}.")
     destination.parent.mkdir(parents=True, exist_ok=True)
     _log.info("downloading %s", url)
-    with tempfile.TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as folder:
-        part = Path(folder) / "part"
+    with temporary_folder(destination.parent, f".{destination.name}-") as folder:
+        part = folder / "part"
         for attempt in range(1, retries + 1):
             try:
                 _stream(url, part, timeout)
@@ -98,9 +98,9 @@ def new_folder(destination: Path) -> Iterator[Path]:
     one that is there stays.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as folder:
+    with temporary_folder(destination.parent, f".{destination.name}-") as folder:
         # A folder within, since a temporary folder itself is closed to other users.
-        content = Path(folder) / "content"
+        content = folder / "content"
         content.mkdir()
         yield content
         try:
@@ -165,11 +165,11 @@ def fetch_wheel(requirement: str, *, sha256: str, folder: Path, timeout: float =
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
-    with tempfile.TemporaryDirectory(prefix=".wheel-", dir=folder) as temporary:
+    with temporary_folder(folder, ".wheel-") as temporary:
         command = [sys.executable, "-m", "pip", "download", "--retries", "1", "--timeout", "15"]
         try:
             subprocess.run(
-                [*command, *options, "--dest", temporary, requirement],
+                [*command, *options, "--dest", str(temporary), requirement],
                 check=True,
                 capture_output=True,
                 text=True,
@@ -180,7 +180,7 @@ def fetch_wheel(requirement: str, *, sha256: str, folder: Path, timeout: float =
             raise DownloadError(f"pip download {requirement}: {lines[-1]}") from error
         except subprocess.TimeoutExpired as error:
             raise DownloadError(f"pip download {requirement}: no answer in {timeout:g} s") from error
-        wheels = list(Path(temporary).glob("*.whl"))
+        wheels = list(temporary.glob("*.whl"))
         if len(wheels) != 1:
             raise DownloadError(f"pip download {requirement}: expected one wheel, found {len(wheels)}")
         check_file(wheels[0], f"sha256:{sha256}", requirement)

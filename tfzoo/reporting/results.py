@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.errors import UsageError
+from tfzoo.files import write_atomically
 from tfzoo.tasks import Task, get_task
-from tfzoo.training.checkpoint import write_atomically
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
 from tfzoo.training.settings import Recipe, parse

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from tfzoo.errors import TfzooError
+from tfzoo.files import write_atomically
 
 MODELS_CONFIG = "models.config"
 BATCHING_CONFIG = "batching.config"
@@ -59,10 +58,16 @@ def write_deployment(export_dir: Path) -> None:
         TfzooError: the folder cannot be written.
     """
     try:
-        _write(export_dir / MODELS_CONFIG, models_config(export_dir))
+        # Where it is not there, to make it would hide that it was misspelt.
+        export_dir.stat()
         for name, text in ((BATCHING_CONFIG, BATCHING), (COMPOSE, COMPOSE_TEXT)):
             if not (export_dir / name).exists():
                 _write(export_dir / name, text)
+        written = None
+        while written != (text := models_config(export_dir)):
+            # Once more where another process has published a model since: its list may have come first.
+            _write(export_dir / MODELS_CONFIG, text)
+            written = text
     except OSError as error:
         raise TfzooError(f"Cannot write the server's settings to {export_dir}: {error}") from error
 
@@ -84,8 +89,6 @@ def _quoted(text: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write so that a server that reads at the same time sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent, text=True)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: file.write(text.encode()))
+    # A server runs as another user.
+    path.chmod(0o644)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import re
-import shutil
-import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import TfzooError, UsageError
+from tfzoo.errors import StorageError, TfzooError, UsageError
+from tfzoo.files import temporary_folder
 from tfzoo.serving.deployment import write_deployment
 from tfzoo.serving.index import IndexSettings
 from tfzoo.serving.recommender import BLANK_SCORE, Recommender
@@ -66,12 +68,7 @@ def export_saved_model(
     """
     check_finite(model)
     factors = None if index is None else _factors(scorer, metadata)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    except OSError as error:
-        raise TfzooError(f"Cannot write the export to {folder}: {error}") from error
-    try:
+    with writing_version(folder) as temporary:
         assets = temporary / "vocabulary"
         assets.mkdir()
         options: dict[str, Any] = {"exclude_seen": exclude_seen, "fold_in": fold_in}
@@ -102,10 +99,32 @@ def export_saved_model(
         titles = train.item_features.get("title")
         write_metadata(extra, described, train.items, None if titles is None else titles[1:].tolist())
         version = publish(target, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     write_deployment(folder.parent)
     return version
+
+
+@contextlib.contextmanager
+def writing_version(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder beside the versions of a served model, to prepare the next one in.
+
+    It is removed after the block; what killed processes have left there is removed first.
+
+    Args:
+        folder: of the served model; it is made.
+
+    Raises:
+        StorageError: the export cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(folder, ".export-") as temporary:
+            yield temporary
+    except StorageError:
+        raise
+    except (OSError, tf.errors.OpError) as error:
+        # TensorFlow, which writes the graph and the weights, has errors of its own for a disk.
+        reason = getattr(error, "message", None) or error.strerror or error
+        raise StorageError(f"Cannot write the export to {folder}: {reason}") from error
 
 
 def publish(prepared: Path, folder: Path) -> Path:

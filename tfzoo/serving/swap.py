@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.vocabulary import INTEGER, Vocabulary
-from tfzoo.errors import DataError, TfzooError, UsageError
+from tfzoo.errors import DataError, UsageError
 from tfzoo.serving.candidates import Candidates
 from tfzoo.serving.checkpoint import read_variables, write_variables
-from tfzoo.serving.export import TITLES, publish, read_metadata, write_metadata
+from tfzoo.serving.export import TITLES, publish, read_metadata, write_metadata, writing_version
 from tfzoo.serving.id_lookup import raw_ids
 from tfzoo.serving.index import IndexSettings
 from tfzoo.serving.recommender import ITEMS_FILE, USERS_FILE
@@ -50,8 +49,7 @@ def swap_candidates(version: Path, candidates: Candidates) -> Path:
     old = read_variables(prefix)
     before = Vocabulary.load(version / "assets" / ITEMS_FILE, metadata["ids"]["item"])
     new, items = _new_variables(old, before, candidates, metadata["index"])
-    temporary = Path(tempfile.mkdtemp(prefix=".swap-", dir=version.parent))
-    try:
+    with writing_version(version.parent) as temporary:
         target = temporary / "model"
         shutil.copytree(version, target, ignore=shutil.ignore_patterns("variables", "fingerprint.pb"))
         (target / "variables").mkdir()
@@ -59,10 +57,6 @@ def swap_candidates(version: Path, candidates: Candidates) -> Path:
         items.save(target / "assets" / ITEMS_FILE)
         _describe(target, version, metadata, items, candidates, new)
         return publish(target, version.parent)
-    except OSError as error:
-        raise TfzooError(f"Cannot write the new version beside {version}: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _new_variables(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.errors import TfzooError
+from tfzoo.files import temporary_folder, write_atomically, writing
 
 Arrays = list[NDArray]
 
@@ -36,26 +35,6 @@ class TrainingState:
     best_value: float = float("inf")
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file under a temporary name in the same folder, then rename it.
-
-    Args:
-        path: final name.
-        write: called with the open binary file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save_checkpoint(path: Path, state: TrainingState, groups: dict[str, Arrays], fingerprint: str) -> None:
@@ -103,9 +82,14 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[TrainingState, dict[s
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a model in Keras' own format, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
+    """Write a model in Keras' own format, atomically; raises `StorageError` where that fails."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save_model(model, path)
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    with temporary_folder(path.parent, f".{path.name}.") as folder:
+        temporary = folder / path.name
         model.save(temporary)
         os.replace(temporary, path)

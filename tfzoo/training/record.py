@@ -15,7 +15,7 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tfzoo.errors import TfzooError
-from tfzoo.training.checkpoint import write_atomically
+from tfzoo.files import write_atomically
 
 FILE_NAME = "record.json"
 

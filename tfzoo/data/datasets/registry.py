@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from tfzoo.data import download
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, DownloadError, UsageError, nearest
+from tfzoo.files import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
     for source, write in {**sources, **dataset.substitutes}.items():
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".download-", dir=destination.parent) as scratch:
-                write(destination, Path(scratch))
+            with temporary_folder(destination.parent, ".download-") as scratch:
+                write(destination, scratch)
             if dataset.main_file(destination):
                 return destination
             tried.append(f"{source}: {destination} exists but lacks {dataset.required}; remove that folder")
