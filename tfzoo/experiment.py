@@ -13,11 +13,12 @@ from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
-from tfzoo.errors import UsageError
+from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import Evaluator, build_evaluator
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import Task, get_task
 from tfzoo.tasks.base import interaction_arrays
+from tfzoo.tasks.tables import check_tables
 from tfzoo.training.recipe import resolve_builder
 from tfzoo.training.settings import Recipe
 from tfzoo.training.splitting import apply_filter, make_split, with_validation
@@ -55,13 +56,16 @@ class Experiment:
         kept = apply_filter(interactions, recipe.filter)
         task.check(kept)
         split = make_split(kept, recipe.split, seed)
+        task.check_split(split)
         return cls(recipe, data or {"dataset": interactions.name}, kept, split, task, seed)
 
     def refitted(self) -> Experiment:
         """Return the experiment whose training part is what the final model is trained on."""
         if not self.recipe.training.refit:
             return self
-        return replace(self, split=with_validation(self.split))
+        refitted = replace(self, split=with_validation(self.split))
+        refitted.task.check_split(refitted.split)
+        return refitted
 
     def fingerprint(self) -> str:
         """Return a text that changes with the settings, the seed and the data."""
@@ -100,6 +104,7 @@ class Experiment:
         solve = model_info(self.recipe.model).solve
         if solve is not None:
             solve(model, interaction_matrix(train))
+            _check_solved(model)
         self.task.prepare(model, self.split, self.interactions)
         return model
 
@@ -108,12 +113,22 @@ class Experiment:
         return resolve_builder(self.recipe, self.task.builder_arguments(self.split.train))
 
     def features(self, model: keras.Model) -> Any:
-        """Return what turns ids into the inputs of ``model``."""
+        """Return what turns ids into the inputs of ``model``; raises `UsageError` for one of other data."""
+        check_tables(model, self.split.train)
         return self.task.features(model, self.split, self.interactions)
 
     def evaluator(self, model: keras.Model) -> Evaluator:
         """Return what measures ``model`` on the parts of the data."""
         return build_evaluator(self.task, model, self.features(model), self.split)
+
+
+def _check_solved(model: keras.Model) -> None:
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise TfzooError(
+                f"The closed form of '{model.name}' gives weights '{weight.path}' that are not finite. Try a "
+                "larger builder.l2 where the model has one, or other data."
+            )
 
 
 def interaction_matrix(interactions: Interactions) -> sparse.csr_matrix:

@@ -199,7 +199,7 @@ def test_the_reference_notices_what_is_masked(split, scores):
     """Without masks, and with all items eligible, the figures are others."""
     cutoffs = (3,)
     right = full_ranking_by_hand(scores, split.test, [split.train, split.validation], split.train, cutoffs)
-    everything = replace(split.train, user_id=np.ones(ITEMS), item_id=np.arange(1, ITEMS + 1))
+    everything = replace(split.train, user_id=np.ones(ITEMS, int), item_id=np.arange(1, ITEMS + 1))
     for known, train in (
         ([], split.train),
         ([split.train], split.train),

@@ -31,7 +31,8 @@ def interactions(sessions, first_user=1, num_users=10, num_items=NUM_ITEMS):
 
 
 def split_of(train):
-    return Split(train, interactions([[1, 2]], 7), interactions([[3, 11, 4]], 8), "by hand")
+    held_out = [([[1, 2]], 7), ([[3, 11, 4]], 8)]
+    return Split(train, *(interactions(*part, train.num_users) for part in held_out), "by hand")
 
 
 def build(seed=0, units=(4,), **options):

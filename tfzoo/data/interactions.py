@@ -48,6 +48,8 @@ class Interactions:
     text: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
+        if np.ndim(self.user_id) != 1:
+            raise DataError(f"Column 'user_id' must have one dimension. Received {np.ndim(self.user_id)}.")
         check_ids(np.asarray(self.user_id), len(self.users), "user_id")
         check_ids(np.asarray(self.item_id), len(self.items), "item_id")
         columns = {
@@ -67,6 +69,9 @@ class Interactions:
                     f"Column '{column}' must have one value per interaction. Received shape "
                     f"{values.shape}, expected {np.shape(self.user_id)}."
                 )
+            if column == "rating" and not np.isfinite(values).all():
+                row = int(np.argmax(~np.isfinite(values)))
+                raise DataError(f"Column 'rating', row {row}: {values[row]} is not a finite float32 number.")
             values.setflags(write=False)
             object.__setattr__(self, column, values)
 
@@ -135,6 +140,9 @@ def check_ids(ids: NDArray, known: int, column: str) -> None:
     Keras reads row -1 of a table for id -1, and XLA reads the last row for ids above it, both
     without a word: so ids are checked before they reach a model.
     """
+    # Casting to int32 would read 1.9 as 1, and nan as any id.
+    if ids.size and ids.dtype.kind not in "iu":
+        raise DataError(f"Column '{column}' must hold whole numbers. Received dtype {ids.dtype}.")
     wrong = (ids < 0) | (ids > known)
     if wrong.any():
         row = int(np.argmax(wrong))

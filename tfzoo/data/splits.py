@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.interactions import Interactions, check_ids
+from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 
 
@@ -77,6 +78,17 @@ class Split:
                 sizes = ", ".join(f"{p} {len(getattr(self, p))}" for p in ("train", "validation", "test"))
                 raise DataError(
                     f"The {part} part is empty ({self.protocol}; {sizes}). Use more data or other ratios."
+                )
+        known = {"validation": self.validation, "test": self.test, "fold-in": self.fold_in, **self.variants}
+        for name, rows in known.items():
+            # An id of another vocabulary would stand for another user or item, within the table or past it.
+            if rows is not None and not (
+                _same(rows.users, self.train.users) and _same(rows.items, self.train.items)
+            ):
+                raise DataError(
+                    f"The {name} part and the train part have different vocabularies ({rows.num_users} and "
+                    f"{self.train.num_users} users, {rows.num_items} and {self.train.num_items} items); all "
+                    "parts must be rows of one table."
                 )
         for part, negatives in self.negatives.items():
             if part not in ("validation", "test"):
@@ -243,6 +255,10 @@ def hold_out(
         raise UsageError(f"split.validation must lie between 0 and 1. Received {validation}.")
     cut = max(1, round(len(rest) * validation))
     return split_at_rows(interactions, rest[cut:], rest[:cut], test, protocol)
+
+
+def _same(first: Vocabulary, second: Vocabulary) -> bool:
+    return first is second or first == second
 
 
 def split_at_rows(

@@ -124,6 +124,9 @@ class Task(ABC):
     def check(self, interactions: Interactions) -> None:  # noqa: B027
         """Raise `DataError` where the data lacks what the task needs."""
 
+    def check_split(self, split: Split) -> None:  # noqa: B027
+        """Raise `DataError` where a part cannot be trained on or measured, before anything is written."""
+
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
         """Return the values of `automatic`, from the training part alone."""
         return {}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 from pydantic import Field, model_validator
@@ -59,6 +60,15 @@ class ImplicitTask(RankingTask):
     name = "implicit"
     Settings = ImplicitSettings
     settings: ImplicitSettings
+
+    def check_split(self, split: Split) -> None:
+        """Raise `DataError` where a user has no item left to draw as a negative."""
+        train = split.train
+        if not (self.settings.negatives and self.settings.reject_known):
+            return
+        # Few users have as many rows as there are items; theirs alone can be rows of all items.
+        busy = np.flatnonzero(train.user_counts()[1:] >= train.num_items) + 1
+        NegativeSampler(train.take(np.flatnonzero(np.isin(train.user_id, busy))))
 
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> IdFeatures:
         """Return the numbers of ids: the model reads ids as they are."""

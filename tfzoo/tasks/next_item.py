@@ -95,6 +95,16 @@ class NextItemTask(Task):
                 "each user's events in order."
             )
 
+    def check_split(self, split: Split) -> None:
+        """Raise `DataError` where a part has no event that follows another one in its session."""
+        parts = {"train": split.train, "validation": split.validation, "test": split.test, **split.variants}
+        for name, part in parts.items():
+            if part.user_counts()[1:].max(initial=0) < 2:
+                raise DataError(
+                    f"The {name} part has no session of two events, so nothing to predict "
+                    f"({split.protocol}). Keep sessions whole, with split.kind=sessions."
+                )
+
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> NextItemFeatures:
         """Return what the training part says of items and sessions."""
         return NextItemFeatures(split.train, self.settings.sample_alpha)

@@ -72,8 +72,11 @@ class ReviewRatingTask(RatingTask):
         return {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
 
     def vocabulary(self, train: Interactions) -> WordVocabulary:
-        """Return the words of the training reviews."""
-        return WordVocabulary.from_texts(_texts(train), self.settings.max_words)
+        """Return the words of the training reviews; raises `DataError` where there are none."""
+        words = WordVocabulary.from_texts(_texts(train), self.settings.max_words)
+        if words.size == FIRST_WORD:
+            raise DataError(f"The {len(train):,} training reviews of '{train.name}' hold no word at all.")
+        return words
 
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> DocumentFeatures:
         """Prepare the documents that ``model`` reads.

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
+from tfzoo.tasks.tables import check_tables
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
 from tfzoo.training.optimizers import GRU4RecAdagrad
 from tfzoo.training.settings import TrainingSettings
@@ -40,6 +41,9 @@ class Trainer:
         train: the training part.
         settings: how to train.
         seed: fixes the order of the examples.
+
+    Raises:
+        UsageError: the model was built for other numbers of users or items than ``train`` has.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Trainer:
         *,
         seed: int,
     ) -> None:
+        check_tables(model, train)
         self.model, self.task, self.features, self.train = model, task, features, train
         self.settings, self.seed = settings, seed
         self._steps = steps = task.steps_per_epoch(features, train, settings.batch_size)
