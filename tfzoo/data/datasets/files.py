@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -194,22 +195,26 @@ def _check_options(duplicates: str, scale: tuple[float, float] | None, rating_co
 def _check_columns(present: list[str], wanted: list[str], rating_col: str | None, source: str) -> None:
     if len(set(wanted)) < len(wanted):
         raise UsageError(f"Each column can play one part only. Received {', '.join(map(repr, wanted))}.")
-    repeated = sorted({column for column in present if present.count(column) > 1})
-    if repeated:
-        raise DataError(
-            f"{source}: the header has column {repeated[0]!r} {present.count(repeated[0])} times."
-        )
+    column, times = Counter(present).most_common(1)[0] if present else ("", 0)
+    if times > 1:
+        raise DataError(f"{source}: the header has column {_cut(column)!r} {times} times.")
     for column in wanted:
         if column in present:
             continue
-        hint = nearest(column, present) if present else ""
+        shown = [_cut(name) for name in present[:_SHOWN_COLUMNS]]
+        more = ", ..." if len(present) > _SHOWN_COLUMNS else ""
+        hint = nearest(column, map(_cut, present)) if present else ""
         if len(present) == 1 and (other := re.search(r"[;\t,|]", present[0])):
             hint = f"The header is one column with {other.group()!r} in it: give --sep {other.group()!r}."
         elif column == rating_col:
             hint += " For data without ratings leave the rating column out (rating_col=None)."
-        columns = [repr(name) if len(name) <= 60 else f"{name[:57]!r}..." for name in present]
-        shown = ", ".join([*columns[:_SHOWN_COLUMNS], "..."][: len(columns)])
-        raise DataError(f"{source} has no column '{column}'. {hint} Columns: {shown}.")
+        raise DataError(
+            f"{source} has no column '{column}'. {hint} Columns: {', '.join(map(repr, shown))}{more}."
+        )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:57]}..."
 
 
 def _resolve_duplicates(
@@ -248,7 +253,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except Exception as error:
         # A damaged file can make the decoder stumble anywhere, over wrong types and missing keys too.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        words = " ".join(str(error).split()) or type(error).__name__
+        reason = "".join(letter if letter.isprintable() else "?" for letter in words)
         raise DataError(f"{path} cannot be read as Parquet: {reason}") from error
 
 
