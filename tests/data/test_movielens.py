@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from dataclasses import replace
@@ -233,20 +232,6 @@ def test_download_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check_rows(load_dataset("ml-10m"), [5, 3, 1])
     assert asked == [("ml-10m.zip", "md5:ce571fd55effeba0271552578f2648bd")]
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ml-10m"]
-
-
-@pytest.mark.parametrize("published", [True, False])
-def test_latest_small_asks_for_its_checksum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
-) -> None:
-    archive = zipped(write_csv(tmp_path / "x"), "ml-latest-small")
-    digest = hashlib.md5(archive).hexdigest()
-    files = {"ml-latest-small.zip": archive}
-    if published:
-        files["ml-latest-small.zip.md5"] = f"MD5 (ml-latest-small.zip) = {digest}\n".encode()
-    asked = serve(monkeypatch, files)
-    assert len(load_dataset("ml-latest-small")) == 3
-    assert asked[-1] == ("ml-latest-small.zip", f"md5:{digest}" if published else None)
 
 
 @pytest.mark.usefixtures("any_counts")

@@ -7,7 +7,6 @@ import http.client
 import logging
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -15,16 +14,20 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tfzoo.errors import DownloadError
 from tfzoo.files import temporary_folder
 
+MAX_DOWNLOAD_BYTES = 4 << 30
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_RATIO = 200
+MAX_MEMBERS = 100_000
+# A server that sends less on average, once the first while has passed, never ends.
+LEAST_BYTES_PER_SECOND = 1000
+FIRST_WHILE_SECONDS = 60.0
 CHUNK_BYTES = 1 << 20
 FIRST_PAUSE_SECONDS = 0.5
 
@@ -65,7 +68,7 @@ def fetch(
             try:
                 _stream(url, part, timeout)
                 break
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 if attempt == retries or not _worth_retrying(error):
                     tries = "1 try" if attempt == 1 else f"{attempt} tries"
                     raise DownloadError(f"{url}: {_reason(error)} ({tries}).") from error
@@ -115,8 +118,10 @@ def extract_zip(
     destination: Path,
     *,
     folder: str | None = None,
+    contents: Mapping[str, str] | None = None,
     max_bytes: int = MAX_UNPACKED_BYTES,
     max_ratio: float = MAX_RATIO,
+    max_members: int = MAX_MEMBERS,
 ) -> Path:
     """Unpack an archive into a folder that is complete or absent.
 
@@ -124,8 +129,10 @@ def extract_zip(
         archive: the zip file.
         destination: folder to make.
         folder: the folder inside the archive whose content is wanted; None for everything.
+        contents: file in that folder -> its checksum, for archives whose packing may change.
         max_bytes: refuse archives that unpack to more.
         max_ratio: refuse archives that unpack to more than this many times their size.
+        max_members: refuse archives of more files and folders.
 
     Returns:
         ``destination``.
@@ -135,16 +142,24 @@ def extract_zip(
     """
     try:
         with zipfile.ZipFile(archive) as opened, new_folder(destination) as content:
-            _refuse_unsafe(archive, opened.infolist(), max_bytes, max_ratio)
+            _refuse_unsafe(archive, opened.infolist(), max_bytes, max_ratio, max_members)
             unpacked = content.parent / "unpacked"
             opened.extractall(unpacked)
             wanted = unpacked / folder if folder else unpacked
             if not wanted.is_dir():
                 raise DownloadError(f"{archive.name} has no folder '{folder}'.")
+            for name, checksum in (contents or {}).items():
+                check_file(wanted / name, checksum, f"{archive.name}, {name}")
             for path in wanted.iterdir():
                 path.rename(content / path.name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DownloadError(f"{archive.name} is not a usable zip file: {error}.") from error
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DownloadError(f"{archive.name} cannot be unpacked: {error.strerror or error}.") from error
+    except Exception as error:
+        # The formats inside have errors of their own; whichever it is, the archive is damaged.
+        reason = str(error) or type(error).__name__
+        raise DownloadError(f"{archive.name} is not a usable zip file: {reason}.") from error
     return destination
 
 
@@ -189,13 +204,40 @@ def fetch_wheel(requirement: str, *, sha256: str, folder: Path, timeout: float =
     return destination
 
 
+class _HttpAlone(urllib.request.HTTPRedirectHandler):
+    """Follows to http and https alone; Python's own also follows to ftp."""
+
+    def redirect_request(  # type: ignore[no-untyped-def]
+        self, req, fp, code, msg, headers, newurl
+    ) -> urllib.request.Request | None:
+        if not newurl.lower().startswith(("http://", "https://")):
+            raise DownloadError(f"{req.full_url}: refused, it leads to {newurl}.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _stream(url: str, path: Path, timeout: float) -> None:
-    with urllib.request.urlopen(url, timeout=timeout) as response, path.open("wb") as file:
-        shutil.copyfileobj(response, file, CHUNK_BYTES)
+    size, started = 0, time.monotonic()
+    opener = urllib.request.build_opener(_HttpAlone)
+    with opener.open(url, timeout=timeout) as response, path.open("wb") as file:
         length = response.headers.get("Content-Length")
+        expected = None if length is None else int(length)
+        _refuse_large(url, expected or 0)
+        # As it comes, not in full pieces: a trickle would go unseen until a piece is full.
+        while chunk := response.read1(CHUNK_BYTES):
+            file.write(chunk)
+            size += len(chunk)
+            _refuse_large(url, size)
+            seconds = time.monotonic() - started
+            if seconds > FIRST_WHILE_SECONDS and size < seconds * LEAST_BYTES_PER_SECOND:
+                raise DownloadError(f"{url}: given up, {size:,} bytes in {seconds:.0f} s.")
     # A connection that closes early ends the stream without an error.
-    if length is not None and path.stat().st_size != int(length):
-        raise ConnectionError(f"only {path.stat().st_size:,} of {int(length):,} bytes came")
+    if expected is not None and size != expected:
+        raise ConnectionError(f"only {size:,} of {expected:,} bytes came")
+
+
+def _refuse_large(url: str, size: int) -> None:
+    if size > MAX_DOWNLOAD_BYTES:
+        raise DownloadError(f"{url}: refused, it is larger than {MAX_DOWNLOAD_BYTES:,} bytes.")
 
 
 def _worth_retrying(error: Exception) -> bool:
@@ -215,9 +257,17 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_ratio: float) -> None:
+def _refuse_unsafe(
+    archive: Path, members: list[zipfile.ZipInfo], max_bytes: int, max_ratio: float, max_members: int
+) -> None:
+    if len(members) > max_members:
+        raise DownloadError(f"{archive.name}: refused, it has {len(members):,} files and folders.")
+    names: set[str] = set()
     for member in members:
         name = member.filename.replace("\\", "/")
+        if name.casefold() in names:
+            raise DownloadError(f"{archive.name}: refused, '{member.filename}' is in it twice.")
+        names.add(name.casefold())
         if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
             raise DownloadError(f"{archive.name}: refused, '{member.filename}' leads out of the folder.")
         kind = stat.S_IFMT(member.external_attr >> 16)

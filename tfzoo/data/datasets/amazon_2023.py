@@ -152,6 +152,17 @@ register(
         archive_folder=f"Advanced-ML-project-{COMMIT}/data",
         required="musical_instruments_20_20.csv",
         read=_read,
+        contents={
+            "musical_instruments_20_20.csv": (
+                "sha256:c5f69a32d4c84df2f4dc1ee1cc3bd4a74c6aeffa8108df18ba8f593e02099d2a"
+            ),
+            "metadata_instruments.csv": (
+                "sha256:ec33609fc854b37b26127ff2cb021d70133b5da99e291e205495b3a4d0a5c949"
+            ),
+            "train.csv": "sha256:c8221b7e4bd8c92c34d7b82813b89a0364c1121caf3065233964cf1c86f82781",
+            "test.csv": "sha256:eae029c83a9c1014d438ea6cfabe745d0671ece5a820558c1fdce0ad2e86dcd2",
+            RANKED: "sha256:ab0478ea769d3064fd800135793bb727a1fac054fd8f4496c57c260c141b4be2",
+        },
         facts={"interactions": 42_626, "users": 5_107, "items": 1_003},
         splits={
             "leave-two-out": GivenSplit(

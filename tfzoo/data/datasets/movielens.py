@@ -129,7 +129,7 @@ ML_100K = Dataset(
     archive_folder="ml-100k",
     required="u.data",
     read=_read_100k,
-    checksum="md5:0e33842e24a9c977be4e0107933c0723",
+    checksum="sha256:50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
     rating_scale=(1, 5),
     facts={"interactions": 100_000, "users": 943, "items": 1_682},
     substitutes={f"wheel {WHEEL}": _write_from_wheel},
@@ -141,7 +141,7 @@ ML_1M = Dataset(
     archive_folder="ml-1m",
     required="ratings.dat",
     read=_read_dat,
-    checksum="md5:c4d9eecfca2ab87c1945afe126590906",
+    checksum="sha256:a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
     rating_scale=(1, 5),
     facts={"interactions": 1_000_209, "users": 6_040, "items": 3_706},
     splits=SPLITS_1M,
@@ -160,9 +160,17 @@ register(ML_100K)
 register(ML_1M)
 register(ML_10M)
 for _name, _checksum, _facts in (
-    ("ml-latest-small", None, {}),
-    ("ml-20m", "md5:cd245b17a1ae2cc31bb14903e1204af3", {"interactions": 20_000_263}),
-    ("ml-25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada", {"interactions": 25_000_095}),
+    ("ml-latest-small", "sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436", {}),
+    (
+        "ml-20m",
+        "sha256:96f243c338a8665f6bcc89c53edf6ee39162a846940de6b7c8c48aeada765ff3",
+        {"interactions": 20_000_263},
+    ),
+    (
+        "ml-25m",
+        "sha256:8b21cfb7eb1706b4ec0aac894368d90acf26ebdfb6aced3ebd4ad5bd1eb9c6aa",
+        {"interactions": 25_000_095},
+    ),
     ("ml-32m", "md5:d472be332d4daa821edc399621853b57", {"interactions": 32_000_204}),
 ):
     register(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +44,9 @@ class Dataset:
             that the folder on this machine may have.
         required: the file without which a folder is not this data set.
         read: makes the interactions out of a folder.
-        checksum: ``"md5:..."`` or ``"sha256:..."`` of the download; None to ask the publisher's
-            ``<url>.md5``, for archives.
+        checksum: ``"sha256:..."`` of the download, or ``"md5:..."`` where its publisher has no
+            other; None where nobody has published one.
+        contents: file -> ``"sha256:..."`` of what the archive holds, where its packing may change.
         rating_scale: lowest and highest rating.
         facts: expected counts, any of ``interactions``, ``users``, ``items``.
         substitutes: name -> function that writes the files into an empty folder, given a folder
@@ -62,6 +62,7 @@ class Dataset:
     required: str
     read: Callable[[Path, Dataset], Interactions]
     checksum: str | None = None
+    contents: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
     facts: Mapping[str, int] = field(default_factory=dict)
     substitutes: Mapping[str, Callable[[Path, Path], None]] = field(default_factory=dict)
@@ -175,9 +176,8 @@ def check_facts(interactions: Interactions, dataset: Dataset, path: Path) -> Non
 
 def _archive(dataset: Dataset) -> Callable[[Path, Path], None]:
     def write(destination: Path, scratch: Path) -> None:
-        checksum = dataset.checksum or _published_checksum(dataset, scratch)
-        archive = download.fetch(dataset.url, scratch / f"{dataset.name}.zip", checksum=checksum)
-        download.extract_zip(archive, destination, folder=dataset.archive_folder)
+        archive = download.fetch(dataset.url, scratch / f"{dataset.name}.zip", checksum=dataset.checksum)
+        download.extract_zip(archive, destination, folder=dataset.archive_folder, contents=dataset.contents)
 
     return write
 
@@ -190,13 +190,3 @@ def _single_file(dataset: Dataset) -> Callable[[Path, Path], None]:
             file.rename(folder / name)
 
     return write
-
-
-def _published_checksum(dataset: Dataset, scratch: Path) -> str | None:
-    """Return the checksum in the publisher's ``.md5`` file, or None where there is none."""
-    try:
-        file = download.fetch(f"{dataset.url}.md5", scratch / "md5", checksum=None, retries=1)
-    except DownloadError:
-        return None
-    digest = re.search(rb"\b[0-9a-f]{32}\b", file.read_bytes())
-    return f"md5:{digest.group().decode()}" if digest else None
