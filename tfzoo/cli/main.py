@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from tfzoo.cli.serving_options import add_serving_commands, run_option
-from tfzoo.errors import TfzooError
+from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
+from tfzoo.errors import StorageError, TfzooError
 
 EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input."
 
@@ -22,23 +25,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process if None.
 
     Returns:
-        The exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted.
+        The exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted, 143 terminated.
     """
     options = build_parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    hint = " Continue with the same command and --resume." if options.command == "train" else ""
+    # A server has a way of its own to stop.
+    stopping = nullcontext() if options.command == "serve" else stopping_on_signals(hint)
     try:
-        command = importlib.import_module(f"tfzoo.cli.{options.command.replace('-', '_')}")
-        command.run(options)
+        with stopping:
+            command = importlib.import_module(f"tfzoo.cli.{options.command.replace('-', '_')}")
+            command.run(options)
+    except StorageError as error:
+        print(f"tfzoo: error: {error}{hint}", file=sys.stderr)
+        return error.exit_status
     except TfzooError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
         return error.exit_status
     except OSError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        hint = " Continue with the same command and --resume." if options.command == "train" else ""
-        print(f"\ntfzoo: interrupted.{hint}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+        print(farewell(number, hint), end="", file=sys.stderr)
+        return exit_status(number)
     return 0
 
 
@@ -55,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
     _results(commands)
+    _reproduce(commands)
     _compare(commands)
     return parser
 
@@ -129,6 +140,34 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
     )
+
+
+def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "reproduce",
+        help="train what the tables of papers lack, and write the tables from the records",
+        description="Train the runs of tables that have no record yet, each in a process of its own, collect "
+        "their records and write results.md and results.csv from all records. Run it again to go on.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument(
+        "--table",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="quick (every model on ml-100k), edrs-2, edrs-4, edrs-5, halim-1, elmimouni-1, ncf, recbole, "
+        "multvae, gru4rec; may be repeated",
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME", help="this model's runs alone"
+    )
+    parser.add_argument("--all", action="store_true", help="all tables")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds 0..N-1 of each run (default: 1)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once (default: 1)")
+    parser.add_argument("--fresh", action="store_true", help="also train what --results already holds")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
+    for name, what in (("output", "runs"), ("results", "results"), ("docs", "docs")):
+        parser.add_argument(f"--{name}", type=Path, default=Path(what), help=f"folder (default: {what})")
 
 
 def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

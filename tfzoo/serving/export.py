@@ -121,10 +121,13 @@ def writing_version(folder: Path) -> Iterator[Path]:
             yield temporary
     except StorageError:
         raise
-    except (OSError, tf.errors.OpError) as error:
-        # TensorFlow, which writes the graph and the weights, has errors of its own for a disk.
-        reason = getattr(error, "message", None) or error.strerror or error
-        raise StorageError(f"Cannot write the export to {folder}: {reason}") from error
+    except OSError as error:
+        raise StorageError(f"Cannot write the export to {folder}: {error.strerror or error}.") from error
+    except tf.errors.OpError as error:
+        # TensorFlow, which writes the graph and the weights, has errors of its own for a disk; before the
+        # reason they name a file of the hidden folder.
+        reason = error.message.rpartition("; ")[2]
+        raise StorageError(f"Cannot write the export to {folder}: {reason}.") from error
 
 
 def publish(prepared: Path, folder: Path) -> Path:
