@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, create_model
 
 from tfzoo.errors import UsageError, nearest
@@ -16,6 +15,7 @@ from tfzoo.models import ModelInfo, model_info
 from tfzoo.models.registry import check_options
 from tfzoo.tasks import get_task
 from tfzoo.training.settings import Recipe, parse
+from tfzoo.training.yaml_text import parse_yaml, read_yaml
 
 AUTO = "auto"
 
@@ -99,18 +99,13 @@ def _protocol(name: str) -> dict[str, Any]:
     if name not in known:
         raise UsageError(f"Unknown protocol '{name}'. {nearest(name, known)}")
     text = (files("tfzoo.recipes") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
-    return _parse_yaml(text, name)
+    return _groups(parse_yaml(text, name), name)
 
 
 def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
     path = Path(recipe)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise UsageError(f"Recipe file not found: {path}")
-        try:
-            return path.stem, _parse_yaml(path.read_text(encoding="utf-8"), str(path))
-        except UnicodeDecodeError:
-            raise UsageError(f"{path} is not a text file in UTF-8.") from None
+        return path.stem, _groups(read_yaml(path), str(path))
     known = list_recipes(info.name)
     if recipe not in known:
         raise UsageError(
@@ -118,14 +113,11 @@ def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
             "A recipe of your own is given as the path of a .yaml file."
         )
     text = (files("tfzoo.recipes") / info.name / f"{recipe}.yaml").read_text(encoding="utf-8")
-    return recipe, _parse_yaml(text, recipe)
+    return recipe, _groups(parse_yaml(text, recipe), recipe)
 
 
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{where} is not valid YAML: {error}") from None
+def _groups(values: Any, where: str) -> dict[str, Any]:
+    values = values or {}
     if not isinstance(values, dict):
         raise UsageError(f"{where}: expected groups of settings. Received {type(values).__name__}.")
     return values
@@ -163,10 +155,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise UsageError(f"--set {override}: '{group}' is a value, not a group.")
         target = inner
-    try:
-        target[name] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {override}: the value is not valid YAML.") from None
+    target[name] = parse_yaml(text, f"--set {override}: the value")
 
 
 def _check_builder(

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tfzoo.errors import TfzooError
 from tfzoo.files import write_atomically
+from tfzoo.training.settings import part_of_a_path
 
 FILE_NAME = "record.json"
 
@@ -45,6 +46,11 @@ class RunRecord(BaseModel):
     hardware: dict[str, Any]
     versions: dict[str, str]
     commit: str | None
+
+    @field_validator("model", "dataset")
+    @classmethod
+    def _check_part_of_a_path(cls, value: str) -> str:
+        return part_of_a_path(value)
 
     def save(self, folder: Path) -> None:
         """Write ``record.json`` into ``folder``, atomically."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tfzoo.errors import UsageError, nearest
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+LONGEST_NAME = 80
+LONGEST_SHOWN = 200
 WITH_MOMENTUM = ("sgd", "rmsprop", "gru4rec-adagrad")
 
 
@@ -184,6 +186,25 @@ class Recipe(Settings):
     pretraining: PretrainingSettings | None = None
     reported: Reported | None = None
 
+    @field_validator("model", "name")
+    @classmethod
+    def _check_part_of_a_path(cls, value: str) -> str:
+        return part_of_a_path(value)
+
+
+def part_of_a_path(value: str) -> str:
+    """Return a name that becomes a part of the name of a folder.
+
+    Raises:
+        ValueError: it could lead elsewhere, or is too long for a folder.
+    """
+    if len(value) > LONGEST_NAME or not value.isprintable() or set(value) & set("/\\"):
+        raise ValueError(
+            f"a name of at most {LONGEST_NAME} letters without slashes and line breaks is expected, since "
+            "folders are named after it"
+        )
+    return value
+
 
 def parse(kind: type[BaseModel], values: dict[str, Any], where: str) -> Any:
     """Validate ``values`` as settings of ``kind``.
@@ -215,4 +236,9 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
             group = next((option for option in get_args(annotation) if option is not type(None)), annotation)
         inside = f" in '{'.'.join(path[:-1])}'" if path[:-1] else ""
         return f"unknown key '{path[-1]}'{inside}. {nearest(path[-1], group.model_fields)}"
-    return f"'{'.'.join(path)}': {problem['msg']}. Received {problem['input']!r}"
+    return f"'{'.'.join(path)}': {problem['msg']}. Received {_shown(problem['input'])}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
