@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tfzoo.models import list_models, registry
-from tfzoo.reporting.results import load_records, markdown, summarise
+from tfzoo.reporting.results import markdown
+from tfzoo.reporting.summary import load_records, summarise
+from tfzoo.reporting.verdicts import csv_text
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,13 +18,20 @@ def test_the_results_page_is_what_the_records_give():
     assert page == markdown(summarise(load_records([ROOT / "results"])))
 
 
+def test_the_results_table_is_what_the_records_give():
+    table = (ROOT / "docs" / "results.csv").read_text(encoding="utf-8")
+    assert table == csv_text(summarise(load_records([ROOT / "results"])))
+
+
 def test_readme_names_every_model():
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Models")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE))
     assert named == set(list_models())
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/edrs-reproduction.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/results.md", "docs/edrs-reproduction.md", "docs/serving.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -68,6 +68,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             _release(held)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, see `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 @contextlib.contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Give an empty folder that is removed after the block.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 
 from tfzoo.cli.common import console, say
-from tfzoo.reporting.results import Summary, metric_rows
+from tfzoo.reporting.results import metric_rows
+from tfzoo.reporting.summary import Summary
 
 
 def print_summary(summary: Summary) -> None:

@@ -136,7 +136,8 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EXIT_STATUS,
     )
     parser.add_argument("folders", nargs="*", type=Path, default=[Path("runs")], help="default: runs")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to a Markdown file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a Markdown file")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every metric to a CSV file")
     parser.add_argument(
         "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
     )

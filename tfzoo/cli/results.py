@@ -6,8 +6,10 @@ import argparse
 
 from tfzoo.cli.common import say
 from tfzoo.cli.display import print_summary
-from tfzoo.files import write_atomically
-from tfzoo.reporting.results import collect, load_records, markdown, summarise
+from tfzoo.files import write_text
+from tfzoo.reporting.results import markdown
+from tfzoo.reporting.summary import collect, load_records, summarise
+from tfzoo.reporting.verdicts import csv_text
 
 
 def run(options: argparse.Namespace) -> None:
@@ -20,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
         for record in records:
             collect(record, options.collect)
         say(f"{len(records)} records copied to {options.collect}")
-    if options.markdown is not None:
-        text = markdown(summaries)
-        write_atomically(options.markdown, lambda file: file.write(text.encode()))
-        say(f"Written: {options.markdown}")
+    for path, write in ((options.markdown, markdown), (options.csv, csv_text)):
+        if path is not None:
+            write_text(path, write(summaries))
+            say(f"Written: {path}")

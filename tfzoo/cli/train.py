@@ -13,7 +13,7 @@ from tfzoo.cli.export import export_run
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
-from tfzoo.reporting.results import summarise
+from tfzoo.reporting.summary import summarise
 from tfzoo.runs import run as run_experiment
 from tfzoo.runs import run_folder
 from tfzoo.tasks import Task, get_task

@@ -1,0 +1,87 @@
+"""Training what tables lack, and the tables that are written then."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tfzoo.cli import reproduce
+from tfzoo.cli.main import main
+from tfzoo.reporting.plan import plan
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder; runs are taken from the committed records, and mlp's fails."""
+    trained = []
+
+    def train(output, job):
+        trained.append(job)
+        source = RESULTS / job.name / f"seed-{job.seed}.json"
+        if job.model == "mlp":
+            return False
+        target = output / job.name / f"seed-{job.seed}" / "record.json"
+        target.parent.mkdir(parents=True)
+        shutil.copy(source, target)
+        return True
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reproduce, "_train", train)
+    return trained
+
+
+def test_what_is_missing_is_trained_and_the_tables_are_written(here, capsys):
+    shutil.copytree(RESULTS / "popularity-ml-1m-paper", Path("results/popularity-ml-1m-paper"))
+    assert main(["reproduce", "--table", "ncf", "--model", "popularity", "--model", "item-knn"]) == 0
+    assert "2 runs; 1 have a record, 1 are to be trained" in capsys.readouterr().out
+    assert [job.model for job in here] == ["item-knn"]
+    for name in ("results.md", "results.csv"):
+        text = Path("docs", name).read_text(encoding="utf-8")
+        assert "item-knn" in text
+        assert "popularity" in text
+    assert main(["reproduce", "--table", "ncf", "--model", "item-knn"]) == 0
+    assert len(here) == 1
+    shutil.rmtree("runs")
+    assert main(["reproduce", "--table", "ncf", "--model", "item-knn", "--fresh"]) == 0
+    assert len(here) == 2
+
+
+def test_one_run_that_fails_does_not_stop_the_others(here, capsys):
+    assert main(["reproduce", "--table", "ncf", "--jobs", "2"]) == 1
+    assert "1 of 7 runs failed: mlp-ml-1m-paper seed 0. See runs/*.log" in capsys.readouterr().err
+    assert len(here) == 7
+    assert not Path("results/mlp-ml-1m-paper").exists()
+    assert len(list(Path("results").rglob("seed-*.json"))) == 6
+
+
+def test_a_dry_run_writes_nothing(here, tmp_path, capsys):
+    assert main(["reproduce", "--all", "--seeds", "2", "--dry-run"]) == 0
+    assert f"{len(plan([], [], 2))} are to be trained" in capsys.readouterr().out
+    assert (here, list(tmp_path.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ([], "--table, --model or --all"),
+        (["--all", "--jobs", "0"], "--jobs must be at least 1"),
+        (["--table", "nfc"], "There is no table 'nfc'"),
+    ],
+)
+def test_wrong_use_is_said(here, capsys, options, error):
+    assert main(["reproduce", *options]) == 2
+    assert error in capsys.readouterr().err
+    assert here == []
+
+
+@pytest.mark.data
+def test_a_run_is_trained_in_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "--table", "quick", "--model", "popularity"]) == 0
+    record = json.loads(Path("results/popularity-ml-100k-paper/seed-0.json").read_text(encoding="utf-8"))
+    committed = json.loads((RESULTS / "popularity-ml-100k-paper/seed-0.json").read_text(encoding="utf-8"))
+    assert record["metrics"] == committed["metrics"]
+    assert not list(Path("runs").glob("*.log"))

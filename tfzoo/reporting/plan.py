@@ -1,0 +1,93 @@
+"""Which runs a table is made of, and which of them have no record yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfzoo.errors import UsageError, nearest
+from tfzoo.models import model_info
+from tfzoo.training.record import FILE_NAME
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a model on a data set with a recipe and a seed."""
+
+    model: str
+    dataset: str
+    recipe: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the folder of its runs."""
+        return f"{self.model}-{self.dataset}-{self.recipe}"
+
+    def record(self, folders: Iterable[Path]) -> Path | None:
+        """Return its record below one of the folders, of runs or of collected records, or None."""
+        for folder in folders:
+            for path in (
+                folder / self.name / f"seed-{self.seed}" / FILE_NAME,
+                folder / self.name / f"seed-{self.seed}.json",
+            ):
+                if path.is_file():
+                    return path
+        return None
+
+
+def list_tables() -> dict[str, str]:
+    """Return the titles of the tables that can be reproduced, by name."""
+    return {name: table["title"] for name, table in _tables().items()}
+
+
+def missing_models(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of tables whose models the zoo does not have: ``name``, ``dataset``, ``metrics``."""
+    return [row for name in names for row in _table(name).get("others", [])]
+
+
+def plan(names: Sequence[str], models: Sequence[str], seeds: int) -> list[Job]:
+    """Return the runs of some tables, each once, seed by seed.
+
+    Args:
+        names: of tables; all if empty.
+        models: keep the runs of these models alone; all if empty.
+        seeds: seeds ``0..seeds-1`` of each.
+
+    Raises:
+        UsageError: there is no such table or model, or no run is left.
+    """
+    if seeds < 1:
+        raise UsageError(f"--seeds must be at least 1. Received {seeds}.")
+    for model in models:
+        model_info(model)
+    jobs: dict[Job, None] = {}
+    for name in names or _tables():
+        for group in _table(name)["runs"]:
+            for model in group["models"]:
+                if models and model not in models:
+                    continue
+                for seed in range(seeds):
+                    jobs[Job(model, group["dataset"], group["recipe"], seed)] = None
+    if not jobs:
+        raise UsageError(f"No run of {', '.join(models)} is part of {', '.join(names) or 'any table'}.")
+    return sorted(jobs, key=lambda job: job.seed)
+
+
+def _table(name: str) -> dict[str, Any]:
+    tables = _tables()
+    if name not in tables:
+        raise UsageError(f"There is no table '{name}'. {nearest(name, tables)}")
+    table: dict[str, Any] = tables[name]
+    return table
+
+
+def _tables() -> dict[str, Any]:
+    text = (files("tfzoo.recipes") / "tables.yaml").read_text(encoding="utf-8")
+    tables: dict[str, Any] = yaml.safe_load(text)
+    return tables

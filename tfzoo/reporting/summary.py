@@ -1,0 +1,157 @@
+"""Run records of one model, data set and recipe, over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfzoo.errors import UsageError
+from tfzoo.files import write_atomically
+from tfzoo.tasks import Task, get_task
+from tfzoo.training.recipe import load_recipe
+from tfzoo.training.record import FILE_NAME, RunRecord
+from tfzoo.training.settings import Recipe, parse
+
+REFITTED = ", refitted with validation"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One model on one data set with one recipe, over seeds.
+
+    Attributes:
+        records: the runs, by seed.
+    """
+
+    records: tuple[RunRecord, ...]
+
+    @property
+    def first(self) -> RunRecord:
+        """The record of the lowest seed."""
+        return self.records[0]
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe."""
+        return str(self.first.recipe["name"])
+
+    @property
+    def protocol(self) -> str:
+        """How the data was divided, without the seed."""
+        return self.first.protocol.replace(f", seed {self.first.seed}", "")
+
+    @property
+    def refitted(self) -> bool:
+        """Whether the final model was trained on train and validation together."""
+        return REFITTED in self.protocol
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The recipe without its prose and the paper's figures, complete with today's defaults."""
+        where = f"the record of {self.first.dataset} {self.first.model}"
+        recipe = parse(Recipe, self.first.recipe, where).model_dump(mode="json")
+        return {k: v for k, v in recipe.items() if k not in ("description", "reported")}
+
+    @property
+    def task(self) -> Task:
+        """The learning problem, with the settings of the recipe."""
+        task = get_task(self.first.task)
+        return task(task.Settings(**self.first.recipe["task"]))
+
+    @property
+    def parts(self) -> list[str]:
+        """The test part, and its variants where the protocol has some."""
+        return [part for part in self.first.metrics if part.startswith("test")]
+
+    @property
+    def remark(self) -> str:
+        """Why ours differ from the paper's figures: as the package says today, else the record."""
+        recorded = "" if self.first.paper is None else str(self.first.paper["remark"])
+        try:
+            recipe = load_recipe(self.first.model, self.first.dataset, self.recipe)
+        except UsageError:
+            return recorded
+        return recipe.reported.remark if recipe.reported and recipe.reported.remark else recorded
+
+    def reported(self, metric: str) -> float | None:
+        """Return the paper's figure, or None where it prints none."""
+        return None if self.first.paper is None else self.first.paper["metrics"].get(metric)
+
+    def mean(self, metric: str, part: str = "test") -> float:
+        """Return the mean of a metric over the seeds."""
+        return statistics.fmean(record.metrics[part][metric] for record in self.records)
+
+    def deviation(self, metric: str, part: str = "test") -> float | None:
+        """Return the sample standard deviation over the seeds; None for one seed."""
+        values = [record.metrics[part][metric] for record in self.records]
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def text(self, metric: str, part: str = "test") -> str:
+        """Return ``mean ± deviation``, four decimals."""
+        deviation = self.deviation(metric, part)
+        mean = f"{self.mean(metric, part):.4f}"
+        return mean if deviation is None else f"{mean} ± {deviation:.4f}"
+
+
+def load_records(folders: Iterable[Path]) -> list[RunRecord]:
+    """Read every record below the given folders.
+
+    Args:
+        folders: folders of runs (``record.json`` below them), or of committed records
+            (``seed-<n>.json``), or single files.
+
+    Returns:
+        The records, in the order of their paths.
+
+    Raises:
+        UsageError: a folder does not exist or holds no record.
+    """
+    records = []
+    for folder in folders:
+        if folder.is_file():
+            records.append(RunRecord.load(folder))
+            continue
+        paths = sorted([*folder.rglob(FILE_NAME), *folder.rglob("seed-*.json")])
+        if not paths:
+            raise UsageError(f"No run records below {folder}.")
+        records.extend(RunRecord.load(path) for path in paths)
+    return records
+
+
+def summarise(records: Iterable[RunRecord]) -> list[Summary]:
+    """Group records that differ in the seed alone.
+
+    Raises:
+        UsageError: two records claim the same name but have different settings.
+    """
+    groups: dict[tuple[str, str, str], dict[int, RunRecord]] = defaultdict(dict)
+    for record in records:
+        key = (record.dataset, record.model, record.recipe["name"])
+        group = groups[key]
+        settings = Summary((record,)).settings
+        if any(Summary((other,)).settings != settings for other in group.values()):
+            raise UsageError(
+                f"The records of {' '.join(key)} were made with different settings; train them again."
+            )
+        group[record.seed] = record
+    return [Summary(tuple(group[seed] for seed in sorted(group))) for _, group in sorted(groups.items())]
+
+
+def collect(record: RunRecord, folder: Path) -> Path:
+    """Copy a record to ``folder/<model>-<dataset>-<recipe>/seed-<n>.json``, without its history.
+
+    Machine paths do not travel: records of a user's own file are refused.
+
+    Raises:
+        UsageError: the record is of a data file and not of a named data set.
+    """
+    if "dataset" not in record.data:
+        raise UsageError(f"Only records of named data sets are collected. Received data {record.data}.")
+    target = folder / f"{record.model}-{record.dataset}-{record.recipe['name']}" / f"seed-{record.seed}.json"
+    text = record.model_copy(update={"history": []}).text()
+    write_atomically(target, lambda file: file.write(text.encode()))
+    return target
