@@ -63,9 +63,9 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f" in line {mark.line + 1}"
         problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(
-            f"{where} is not valid YAML: {' '.join(ascii(problem)[1:-1].split())[:300]}{line}."
-        ) from None
+        words = " ".join(problem.split())[:300]
+        shown = "".join(letter if letter.isprintable() else "?" for letter in words)
+        raise UsageError(f"{where} is not valid YAML: {shown}{line}.") from None
 
 
 def read_yaml(path: Path) -> Any:
