@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
     _results(commands)
+    _plot(commands)
     _reproduce(commands)
     _compare(commands)
     return parser
@@ -139,8 +140,22 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a Markdown file")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every metric to a CSV file")
     parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="draw the tables; needs the extra 'plots'"
+    )
+    parser.add_argument(
         "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
     )
+
+
+def _plot(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "plot",
+        help="draw the training curves of runs",
+        description="Draw loss and validation metric against the epoch into the folders of runs; needs the "
+        "extra 'plots'.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
 
 
 def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tfzoo.cli.common import say
 from tfzoo.cli.display import print_summary
 from tfzoo.files import write_text
-from tfzoo.reporting.results import markdown
-from tfzoo.reporting.summary import collect, load_records, summarise
+from tfzoo.reporting.plots import comparison_name, cutoffs, plot_comparison, plot_cutoffs
+from tfzoo.reporting.results import markdown, plotted_metric, tables_of
+from tfzoo.reporting.summary import Summary, collect, load_records, summarise
 from tfzoo.reporting.verdicts import csv_text
 
 
@@ -26,3 +29,25 @@ def run(options: argparse.Namespace) -> None:
         if path is not None:
             write_text(path, write(summaries))
             say(f"Written: {path}")
+    if options.plots is not None:
+        for path in write_plots(summaries, options.plots):
+            say(f"Written: {path}")
+
+
+def write_plots(summaries: Sequence[Summary], folder: Path) -> Iterator[Path]:
+    """Draw, for each table, its first metric beside the printed figures, and against the list's length.
+
+    Args:
+        summaries: of all records.
+        folder: for the plots.
+
+    Returns:
+        The files, as they are written.
+    """
+    for (dataset, protocol, _), chosen in tables_of(summaries).items():
+        metric = plotted_metric(chosen)
+        yield from plot_comparison(chosen, metric, folder / comparison_name(dataset, protocol, metric))
+        if any(len(cutoffs(summary, "ndcg")) > 1 for summary in chosen):
+            yield from plot_cutoffs(
+                chosen, "ndcg", folder / comparison_name(dataset, protocol, "ndcg by length")
+            )

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tfzoo.reporting.plan import list_tables, missing_models
+from tfzoo.reporting.plots import comparison_name
 from tfzoo.reporting.summary import REFITTED, Summary
 from tfzoo.reporting.verdicts import row_verdict
 
@@ -21,6 +22,15 @@ def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
         gap = "" if reported is None else f"{summary.mean(metric) - reported:+.4f}"
         rows.append((metric, paper, summary.text(metric), gap))
     return rows
+
+
+def tables_of(summaries: Sequence[Summary]) -> dict[tuple[str, str, str], list[Summary]]:
+    """Return the summaries that belong into one table, by data set, protocol and definition of metrics."""
+    tables: dict[tuple[str, str, str], list[Summary]] = defaultdict(list)
+    for summary in summaries:
+        protocol = summary.protocol.replace(REFITTED, "")
+        tables[summary.first.dataset, protocol, summary.first.headline].append(summary)
+    return dict(sorted(tables.items()))
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
@@ -38,13 +48,9 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "*reproduced* (ours rounds to the printed figure, or lies within 1 % of it), *better*, or",
         "*not reproduced*. `results.csv` has every metric, its gap and the command that trains it again.",
     ]
-    tables: dict[tuple[str, str, str], list[Summary]] = defaultdict(list)
-    for summary in summaries:
-        protocol = summary.protocol.replace(REFITTED, "")
-        tables[summary.first.dataset, protocol, summary.first.headline].append(summary)
-    for (dataset, protocol, definition), chosen in sorted(tables.items()):
-        metrics = list(dict.fromkeys(metric for summary in chosen for metric in summary.task.headline))
-        printed = {m for m in metrics if any(summary.reported(m) is not None for summary in chosen)}
+    for (dataset, protocol, definition), chosen in tables_of(summaries).items():
+        metrics = _headline(chosen)
+        printed = _printed_metrics(chosen)
         columns = ["model", "recipe", "trained on", "seeds"]
         for metric in metrics:
             columns += [f"{metric} printed", f"{metric} ours"] if metric in printed else [metric]
@@ -54,6 +60,9 @@ def markdown(summaries: Sequence[Summary]) -> str:
         lines += [f"Protocol: {protocol}.", "", f"Metrics: {definition}.", ""]
         lines += [_row(columns), _row(["---"] * len(columns))]
         lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]
+        metric = plotted_metric(chosen)
+        name = comparison_name(dataset, protocol, metric)
+        lines += ["", f"![{metric}, ours beside the printed figures](plots/{name}.png)"]
         sources = [
             f"- {summary.first.model} {summary.recipe}: {summary.first.paper['source']}"
             for summary in chosen
@@ -76,6 +85,24 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "`python scripts/train.py --model MODEL --dataset DATASET --recipe RECIPE --seeds N`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def plotted_metric(summaries: Sequence[Summary]) -> str:
+    """Return the metric that a table's plot shows: the first that a paper prints, else the first."""
+    printed = _printed_metrics(summaries)
+    return next((metric for metric in _headline(summaries) if metric in printed), _headline(summaries)[0])
+
+
+def _headline(summaries: Sequence[Summary]) -> list[str]:
+    return list(dict.fromkeys(metric for summary in summaries for metric in summary.task.headline))
+
+
+def _printed_metrics(summaries: Sequence[Summary]) -> set[str]:
+    return {
+        metric
+        for metric in _headline(summaries)
+        if any(summary.reported(metric) is not None for summary in summaries)
+    }
 
 
 def _rows(summary: Summary, metrics: Sequence[str], printed: set[str]) -> list[list[str]]:

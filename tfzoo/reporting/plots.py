@@ -1,0 +1,171 @@
+"""Plots of records: training curves, and printed figures beside ours.
+
+Needs matplotlib (extra ``plots``). Each plot is written as PNG and as SVG.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from tfzoo.errors import UsageError
+from tfzoo.files import write_atomically
+from tfzoo.reporting.summary import Summary
+from tfzoo.training.record import RunRecord
+
+FORMATS = ("png", "svg")
+OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
+
+
+def comparison_name(dataset: str, protocol: str, metric: str) -> str:
+    """Return the file name, without its ending, of a plot of printed figures beside ours."""
+    return re.sub("[^a-z0-9]+", "-", f"{dataset} {re.split(', |: ', protocol)[0]} {metric}".lower()).strip(
+        "-"
+    )
+
+
+def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> list[Path]:
+    """Draw a bar for each model, with the deviation over seeds, and a mark where a paper prints a figure.
+
+    Args:
+        summaries: of one data set and protocol; those without the metric are left out.
+        metric: of the test part.
+        target: path without its ending.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: matplotlib is missing, or no summary has the metric.
+    """
+    shown = [summary for summary in summaries if metric in summary.first.metrics["test"]]
+    if not shown:
+        raise UsageError(f"No run has the metric '{metric}'.")
+    figure, axes = _figure(max(5.0, 0.6 * len(shown) + 2.5), 3.6)
+    places = range(len(shown))
+    means = [summary.mean(metric) for summary in shown]
+    deviations = [summary.deviation(metric) or 0.0 for summary in shown]
+    axes.bar(places, means, yerr=deviations, capsize=3, color=OURS, width=0.6, label="ours")
+    printed = [(place, summary.reported(metric)) for place, summary in enumerate(shown)]
+    marks = [(place, value) for place, value in printed if value is not None]
+    if marks:
+        axes.scatter(*zip(*marks, strict=True), marker="D", color=PRINTED, zorder=3, label="printed")
+    values = [*means, *(value for _, value in marks)]
+    # The differences are what is looked for, and errors never come near 0.
+    low, high = min(values), max(values)
+    margin = max(high - low, 0.02 * high)
+    axes.set_ylim(max(0.0, low - margin), high + 0.4 * margin)
+    labels = [f"{summary.first.model}\n{summary.recipe}" for summary in shown]
+    axes.set_xticks(list(places), labels, rotation=45, ha="right", fontsize=8)
+    axes.set_ylabel(f"{metric} ({'more' if shown[0].task.maximize else 'less'} is better)")
+    axes.set_title(f"{shown[0].first.dataset}, {shown[0].protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    axes.legend(fontsize=8)
+    return _save(figure, target)
+
+
+def plot_history(record: RunRecord, target: Path) -> list[Path]:
+    """Draw loss and validation metric against the epoch, the best epoch marked.
+
+    Args:
+        record: of a run, with its history.
+        target: path without its ending.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: matplotlib is missing, or the record has no history, as closed forms and
+            collected records.
+    """
+    epochs = [epoch for epoch in record.history if "refit" not in epoch]
+    if not epochs:
+        raise UsageError(f"The record of {record.model} on {record.dataset} has no history to plot.")
+    figure, axes = _figure(6.0, 3.6)
+    numbers = range(1, len(epochs) + 1)
+    axes.plot(numbers, [epoch["loss"] for epoch in epochs], color=OURS, label="training loss")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    monitor = f"val_{Summary((record,)).task.monitor}"
+    points = [
+        (number, epoch[monitor]) for number, epoch in zip(numbers, epochs, strict=True) if monitor in epoch
+    ]
+    if points:
+        right = axes.twinx()
+        right.plot(*zip(*points, strict=True), color=PRINTED, marker=".", label=monitor)
+        right.set_ylabel(monitor)
+        right.legend(loc="upper right", fontsize=8)
+    if record.best_epoch:
+        axes.axvline(record.best_epoch, color=BEST, linestyle="--", label=f"best epoch, {record.best_epoch}")
+    axes.set_title(
+        f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}", fontsize=10
+    )
+    axes.legend(loc="upper left", fontsize=8)
+    return _save(figure, target)
+
+
+def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> list[Path]:
+    """Draw a metric of ranked lists against their length.
+
+    Args:
+        summaries: of one data set and protocol; those with fewer than two lengths are left out.
+        metric: without its length, such as ``ndcg``.
+        target: path without its ending.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: matplotlib is missing, or no summary has the metric at two lengths.
+    """
+    lines = {f"{summary.first.model} {summary.recipe}": cutoffs(summary, metric) for summary in summaries}
+    lines = {name: points for name, points in lines.items() if len(points) > 1}
+    if not lines:
+        raise UsageError(f"No run has the metric '{metric}' at two lengths of the list.")
+    figure, axes = _figure(6.0, 3.6)
+    for name, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set_xlabel("length of the list")
+    axes.set_ylabel(f"{metric}@k")
+    first = summaries[0]
+    axes.set_title(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    axes.legend(fontsize=7)
+    return _save(figure, target)
+
+
+def cutoffs(summary: Summary, metric: str) -> list[tuple[int, float]]:
+    """Return the lengths of lists that a metric was measured at, and its means."""
+    names = [name for name in summary.first.metrics["test"] if name.startswith(f"{metric}@")]
+    return sorted((int(name.rpartition("@")[2]), summary.mean(name)) for name in names)
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    try:
+        # Without pyplot: no state of the process is touched, and no display is needed.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("Plots need an extra: pip install 'tfzoo[plots]'.") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots()
+
+
+def _save(figure: Any, target: Path) -> list[Path]:
+    written = []
+    for ending in FORMATS:
+        buffer = BytesIO()
+        # No date, so that the same records give the same file.
+        metadata = {"Date": None} if ending == "svg" else {}
+        figure.savefig(buffer, format=ending, dpi=120, metadata=metadata)
+        path = target.with_name(f"{target.name}.{ending}")
+        write_atomically(path, functools.partial(_put, buffer.getvalue()))
+        written.append(path)
+    return written
+
+
+def _put(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
