@@ -91,6 +91,7 @@ def _run(experiment: Experiment, options: _Options) -> RunRecord:
         part: evaluator.evaluate(part) for part in evaluator.parts if part not in {*metrics, *trained_on}
     }
     metrics.update(measured)
+    _refuse_no_numbers(metrics)
     if changes:
         metrics["found"] = changes
     seconds = time.perf_counter() - started
@@ -170,6 +171,14 @@ def _train(
     )
     experiment.task.finish(model, experiment.split.train)
     return model, state
+
+
+def _refuse_no_numbers(metrics: dict[str, dict[str, float]]) -> None:
+    """Raise `TfzooError` where a figure is not finite: no record may hold one."""
+    for part, figures in metrics.items():
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise TfzooError(f"The metric {name} of the {part} part is {value}. Nothing was recorded.")
 
 
 def load_model(folder: Path) -> keras.Model:
