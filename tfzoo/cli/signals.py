@@ -46,8 +46,8 @@ def stopping_on_signals(hint: str) -> Iterator[None]:
     Args:
         hint: what to tell the user in the last line.
     """
-    if threading.current_thread() is not threading.main_thread():
-        # Python lets nobody else handle signals.
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+        # Python lets no other thread handle signals; elsewhere a Ctrl-C is a plain KeyboardInterrupt.
         yield
         return
     ended = threading.Event()
