@@ -15,6 +15,7 @@ from tfzoo.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".vec")
 LONGEST_WORD = 10_000
+LARGEST_WIDTH = 100_000
 
 
 def read_word_vectors(path: Path | str, words: Sequence[str]) -> tuple[NDArray, NDArray[np.float32]]:
@@ -121,7 +122,7 @@ def _header(path: Path, parts: Sequence[str]) -> tuple[int, int]:
         count, width = (int(part) for part in parts)
     except ValueError:
         count = width = 0
-    if count < 1 or width < 1:
+    if count < 1 or not 1 <= width <= LARGEST_WIDTH:
         raise DataError(
             f"{path}, line 1: expected the number of words and the width. Received {' '.join(parts)!r}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tfzoo.data.datasets.delimited import check_is_file
 from tfzoo.data.vocabulary import INTEGER
 from tfzoo.errors import DataError
 
-VECTOR_COLUMN = re.compile(r"v(\d+)")
+VECTOR_COLUMN = re.compile(r"v[0-9]{1,9}")
+# As the vocabulary prints them; Python would read "1_0" and " 10" for 10 as well.
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
@@ -74,9 +78,23 @@ def read_candidates(path: Path, dtype: str, id_col: str = "item_id") -> Candidat
         DataError: the file cannot be read, lacks the ids, or an id, number or row is unusable.
     """
     try:
-        table = _read_arrays(path) if path.suffix == ".npz" else _read_table(path, id_col)
-    except (OSError, ValueError) as error:
-        raise DataError(f"Cannot read candidates from {path}: {error}") from None
+        check_is_file(path)
+        # What no float32 can hold becomes infinite, and is refused as such.
+        with np.errstate(over="ignore"):
+            table = _read_arrays(path) if path.suffix == ".npz" else _read_table(path, id_col)
+    except Exception as error:
+        # The formats inside have errors of their own; whichever it is, the file is damaged.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"Cannot read candidates from {path}: {reason}") from None
+    if table.ids.ndim != 1 or len(table.ids) == 0:
+        raise DataError(f"{path}: expected a list of ids, at least one. Received shape {table.ids.shape}.")
+    shapes = (("popularity", table.popularity, 1), ("vectors", table.vectors, 2), ("titles", table.titles, 1))
+    for name, values, rank in shapes:
+        if values is not None and (values.ndim != rank or len(values) != len(table.ids)):
+            raise DataError(
+                f"{path}: {name} must have a row for each of {len(table.ids)} items. Received shape "
+                f"{values.shape}."
+            )
     for name, values in (("popularity", table.popularity), ("vectors", table.vectors)):
         if values is not None and (len(values) != len(table.ids) or np.isinf(values).any()):
             raise DataError(f"{path}: {name} must be finite, with a row for each of {len(table.ids)} items.")
@@ -89,19 +107,17 @@ def _read_table(path: Path, id_col: str) -> Candidates:
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
     elif path.suffix in SEPARATORS:
-        table = pd.read_csv(path, sep=SEPARATORS[path.suffix], dtype={id_col: str, "title": str})
+        table = _read_text(path, SEPARATORS[path.suffix], id_col)
     else:
         raise ValueError("expected a file that ends in .csv, .tsv, .parquet or .npz")
     if id_col not in table:
         raise ValueError(f"there is no column '{id_col}' among {', '.join(map(str, table.columns))}")
     if table[id_col].isna().any():
         raise ValueError(f"row {int(np.flatnonzero(table[id_col].isna())[0]) + 1} has no '{id_col}'")
-    numbered = {
-        int(match[1]): name for name in table.columns if (match := VECTOR_COLUMN.fullmatch(str(name)))
-    }
-    if sorted(numbered) != list(range(len(numbered))):
+    columns = [name for name in table.columns if VECTOR_COLUMN.fullmatch(str(name))]
+    columns.sort(key=lambda name: int(str(name)[1:]))
+    if columns != [f"v{position}" for position in range(len(columns))]:
         raise ValueError("the columns of the vectors must be v0, v1, v2, ... without a gap")
-    columns = [numbered[position] for position in range(len(numbered))]
     return Candidates(
         table[id_col].to_numpy(),
         table[columns].to_numpy(np.float32) if columns else None,
@@ -110,8 +126,32 @@ def _read_table(path: Path, id_col: str) -> Candidates:
     )
 
 
+def _read_text(path: Path, sep: str, id_col: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # pandas cuts rows that are too long, with a warning.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table = pd.read_csv(
+            path,
+            sep=sep,
+            dtype={id_col: str, "title": str},
+            index_col=False,
+            # An item may be called NA.
+            keep_default_na=False,
+            na_values=[""],
+        )
+    header = pd.read_csv(path, sep=sep, header=None, nrows=1, dtype=str, keep_default_na=False)
+    names = header.iloc[0].tolist()
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the header has column {repeated!r} {names.count(repeated)} times")
+    return table
+
+
 def _read_arrays(path: Path) -> Candidates:
-    with np.load(path, allow_pickle=False) as arrays:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        raise ValueError("it is one array, not an archive of arrays")
+    with loaded as arrays:
         if "item_ids" not in arrays:
             raise ValueError(f"there is no array 'item_ids' among {', '.join(arrays)}")
         vectors, popularity, titles = (arrays.get(name) for name in ("vectors", "popularity", "titles"))
@@ -126,10 +166,22 @@ def _read_arrays(path: Path) -> Candidates:
 
 
 def _ids(path: Path, ids: NDArray, dtype: str) -> NDArray:
-    if dtype != INTEGER:
-        return ids.astype(str)
+    kinds = set(map(type, ids.tolist()))
+    if not kinds <= {str, int, bytes}:
+        odd = next(row for row, raw in enumerate(ids.tolist()) if type(raw) not in (str, int, bytes))
+        raise DataError(
+            f"{path}, row {odd + 1}: id {str(ids.tolist()[odd])[:60]!r}, expected text or a whole number."
+        )
     try:
-        return np.array([int(raw) for raw in ids.tolist()], np.int64)
+        texts = ids.astype(str)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: an id is no text in ASCII or UTF-8.") from None
+    if dtype != INTEGER:
+        return texts
+    try:
+        if not all(WHOLE_NUMBER.fullmatch(text) for text in texts.tolist()):
+            raise ValueError
+        return np.array([int(text) for text in texts.tolist()], np.int64)
     except (ValueError, OverflowError):
         raise DataError(
             f"{path}: the item ids of the export are whole numbers; those here are not."
