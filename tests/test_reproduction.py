@@ -68,3 +68,28 @@ def test_test_ndcg_on_recboles_split(model, low, high, tmp_path):
     experiment = Experiment.prepare(load_recipe(model, "ml-100k", "tuned"), load_dataset("ml-100k"), 0)
     record, _ = run(experiment, tmp_path)
     assert low <= record.metrics["test"]["ndcg@10"] <= high
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "epochs", "metric", "low", "high"),
+    [
+        # Cut short: not what the model can do, but a change that breaks its training shows.
+        ("dcf", "paper", 6, "rmse", 1.16, 1.24),
+        ("edrs-woe", "paper", 6, "rmse", 0.955, 0.980),
+        ("mlp", "paper", 3, "ndcg@10", 0.170, 0.200),
+        ("bmf", "paper", 10, "ndcg@10", 0.100, 0.120),
+        ("neumf", "tuned", 6, "ndcg@10", 0.270, 0.310),
+        ("cdae", "tuned", 50, "ndcg@10", 0.250, 0.290),
+        ("mult-vae", "tuned", 40, "ndcg@10", 0.280, 0.315),
+    ],
+)
+def test_a_short_training_on_movielens_100k(model, recipe, epochs, metric, low, high, tmp_path):
+    settings = load_recipe(model, "ml-100k", recipe, [f"training.epochs={epochs}"])
+    record, _ = run(Experiment.prepare(settings, load_dataset("ml-100k"), 0), tmp_path)
+    assert low <= record.metrics["test"][metric] <= high
+
+
+def test_item_knn_on_recboles_split(tmp_path):
+    experiment = Experiment.prepare(load_recipe("item-knn", "ml-100k", "paper"), load_dataset("ml-100k"), 0)
+    record, _ = run(experiment, tmp_path)
+    assert record.metrics["test"]["ndcg@10"] == pytest.approx(0.2835, abs=2e-4)
