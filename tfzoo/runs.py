@@ -182,11 +182,18 @@ def _refuse_no_numbers(metrics: dict[str, dict[str, float]]) -> None:
 
 
 def load_model(folder: Path) -> keras.Model:
-    """Load the trained model of a run; raises `UsageError` where there is none."""
+    """Load the trained model of a run; raises `UsageError` where there is none, `TfzooError` if damaged."""
     path = folder / MODEL
     if not path.is_file():
         raise UsageError(f"No trained model at {path}. Train first, or give another --run.")
-    model: keras.Model = keras.saving.load_model(path, compile=False)
+    try:
+        # Safe mode: a layer that brings code of its own is refused.
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # A damaged file can make the loader stumble anywhere; Keras quotes the whole model before the cause.
+        cause = str(error).rpartition("Exception encountered: ")[2].strip()
+        reason = (cause or type(error).__name__).splitlines()[0][:300]
+        raise TfzooError(f"The model {path} cannot be loaded: {reason} Train again.") from error
     return model
 
 
