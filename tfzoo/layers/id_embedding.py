@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 @keras.saving.register_keras_serializable("tfzoo")
 class IdEmbedding(keras.layers.Embedding):
-    """An embedding table whose row 0 belongs to the unknown id and rows 1..n to the known ones."""
+    """An embedding table whose row 0 belongs to the unknown id and rows 1..n to the known ones.
+
+    It does not check ids: compiled with XLA it could not. As the Keras table it is, it reads its last
+    row for -1. All ids that reach it are checked before: `Interactions` refuses ids outside their
+    vocabulary, pipelines pad with id 0, and exports look raw ids up, unknown ones as 0.
+    """
 
     def fill_unseen(self, counts: NDArray) -> None:
         """Give row 0 and every row without training data the mean of the trained rows.
