@@ -9,9 +9,12 @@ import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -123,7 +126,20 @@ def half_versions(folder):
     return [p for p in visible_versions(folder) if not all((p / name).is_file() for name in whole)]
 
 
-def _child(log, arguments, below="", kill_at=None, stop_at=None, limit=None, user=None, main="tfzoo.cli"):
+def on_disk(folder):
+    """Return what a resumed run finds: the names, which files are empty, and the checkpoints' epochs."""
+    found = []
+    for path in folder.rglob("*"):
+        name = re.sub(r"[0-9a-f]{16}[.]part", "", str(path.relative_to(folder)))
+        epoch = -1
+        if path.suffix == ".npz" and not path.name.startswith("."):
+            with np.load(path) as archive:
+                epoch = json.loads(str(archive["meta"]))["state"]["epoch"]
+        found.append((name, path.is_file() and path.stat().st_size == 0, epoch))
+    return tuple(sorted(found))
+
+
+def _child(log, arguments, below="", kill_at=None, stop_at=None, copies=None, limit=None, user=None):
     """Run a command with its output in ``log``.
 
     Args:
@@ -132,26 +148,33 @@ def _child(log, arguments, below="", kill_at=None, stop_at=None, limit=None, use
         below: count what is done to files below this folder.
         kill_at: number of the event at which the process kills itself.
         stop_at: number of the event at which it stops until it is continued (SIGCONT).
+        copies: copy what is below the folder to ``<copies>/<number>`` at every event: what the process
+            would leave if it were killed there.
         limit: largest file that may be written, in bytes.
         user: numeric id of the user to become.
-        main: module with the function `main` to call.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    count = 0
+    count, copying = 0, False
     numbers = os.open(f"{log}.events", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def hook(event, details):
-        nonlocal count
-        if event in EVENTS and isinstance(details[0], (str, Path)) and str(details[0]).startswith(below):
+        nonlocal count, copying
+        if copying or event not in EVENTS or not isinstance(details[0], (str, Path)):
+            return
+        if str(details[0]).startswith(below):
             count += 1
             os.pwrite(numbers, str(count).encode(), 0)
             if count == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             if count == stop_at:
                 os.kill(os.getpid(), signal.SIGSTOP)
+            if copies is not None:
+                copying = True
+                shutil.copytree(below, f"{copies}/{count}")
+                copying = False
 
     if limit is not None:
         import resource
@@ -162,7 +185,7 @@ def _child(log, arguments, below="", kill_at=None, stop_at=None, limit=None, use
         os.setuid(user)
     if below:
         sys.addaudithook(hook)
-    return sys.modules[main].main(arguments)
+    return sys.modules["tfzoo.cli"].main(arguments)
 
 
 def _serve():
@@ -170,9 +193,12 @@ def _serve():
 
     for name in ("tfzoo.cli", "tfzoo.cli.train", "tfzoo.cli.export"):
         importlib.import_module(name)
+    with tempfile.TemporaryDirectory() as folder:
+        _answer(Path(folder))
+
+
+def _answer(folder):
     started = {}
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"tfzoo-harness-{os.getpid()}"
-    folder.mkdir()
     for line in sys.stdin:
         question = json.loads(line)
         if "wait" in question:
@@ -202,9 +228,6 @@ def _serve():
             Path(f"{log}.events").touch()
             started[answer] = log, time.time()
         print(json.dumps(answer), flush=True)
-    import shutil
-
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
