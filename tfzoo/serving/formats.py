@@ -6,8 +6,6 @@ import contextlib
 import importlib
 import math
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.errors import TfzooError, UsageError, nearest
-from tfzoo.serving.export import check_finite, publish, write_metadata
+from tfzoo.errors import UsageError, nearest
+from tfzoo.serving.export import check_finite, publish, write_metadata, writing_version
 
 SAVED_MODEL = "tf_saved_model"
 # ONNX files are protocol buffers and LiteRT files are FlatBuffers; both count bytes with 31 bits.
@@ -118,32 +116,27 @@ def export_to_format(
     graph = _with_distinct_names(model)
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    except OSError as error:
-        raise TfzooError(f"Cannot write the export to {folder}: {error}") from error
-    try:
-        target = temporary / "model"
-        target.mkdir()
-        try:
-            with _without_warnings_of_the_converter():
-                written = chosen.write(graph, target / chosen.file)
-        except MissingOperationsError as error:
-            raise UsageError(
-                f"The model cannot be exported as {chosen.title}, which has no equivalent of the operations "
-                f"{error}. Export it with --format {SAVED_MODEL}."
-            ) from error
-        described = {**metadata, "format": name, "file": chosen.file, **written, **_describe(graph, train)}
-        described["export_versions"] = _versions(chosen)
-        titles = train.item_features.get("title")
-        write_metadata(target, described, train.items, None if titles is None else titles[1:].tolist())
-        train.users.save(target / "users.txt")
-        train.items.save(target / "items.txt")
-        if words is not None:
-            (target / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-        return publish(target, folder)
+        with writing_version(folder) as temporary:
+            target = temporary / "model"
+            target.mkdir()
+            try:
+                with _without_warnings_of_the_converter():
+                    written = chosen.write(graph, target / chosen.file)
+            except MissingOperationsError as error:
+                raise UsageError(
+                    f"The model cannot be exported as {chosen.title}, which has no equivalent of the "
+                    f"operations {error}. Export it with --format {SAVED_MODEL}."
+                ) from error
+            described = {**metadata, "format": name, "file": chosen.file, **written}
+            described |= {**_describe(graph, train), "export_versions": _versions(chosen)}
+            titles = train.item_features.get("title")
+            write_metadata(target, described, train.items, None if titles is None else titles[1:].tolist())
+            train.users.save(target / "users.txt")
+            train.items.save(target / "items.txt")
+            if words is not None:
+                (target / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+            return publish(target, folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         # Folders that are still empty were made for an export that has failed.
         with contextlib.suppress(OSError):
             for path in new:
