@@ -164,8 +164,10 @@ def _open_lock(lock: Path, folder: Path) -> int:
                 os.close(handle)
                 continue
             owner = f"process {os.getpid()} on {platform.node()}"
-            os.ftruncate(handle, 0)
-            os.write(handle, owner.encode())
+            # On a full disk the lock holds without its text, and what cannot be written is told then.
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
+                os.write(handle, owner.encode())
         except BlockingIOError:
             owner = os.read(handle, 300).decode(errors="replace") or "another process"
             os.close(handle)
