@@ -1,8 +1,8 @@
 """Data with next to nothing in it trains to finite figures, or is refused before anything is written."""
 
 import itertools
-import os
 import math
+import os
 import re
 import signal
 
