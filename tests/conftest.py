@@ -1,6 +1,7 @@
 """Options, markers and fixtures that all tests share."""
 
 import os
+import signal
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -14,6 +15,11 @@ from tfzoo.data.vocabulary import Vocabulary
 
 hypothesis.settings.register_profile("tfzoo", deadline=None, max_examples=30, database=None)
 hypothesis.settings.load_profile("tfzoo")
+
+
+# Shells start background jobs with Ctrl-C ignored, and their children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):

@@ -97,7 +97,10 @@ def test_a_long_calculation_does_not_hold_the_end_back(code, number):
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == STATUS[number]
     assert errors.splitlines()[-1].endswith("ed. Go on.")
 

@@ -17,7 +17,8 @@ from tfzoo.data.text import FIRST_WORD, Documents, WordVocabulary
 from tfzoo.data.word_vectors import read_word_vectors
 from tfzoo.errors import DataError, UsageError
 from tfzoo.layers import WordTable
-from tfzoo.tasks.rating import SIDES, PairFeatures, RatingTask
+from tfzoo.tasks.rating import RatingTask
+from tfzoo.tasks.rating_scorer import SIDES, PairFeatures
 
 Count = Annotated[int, Field(ge=1)]
 
