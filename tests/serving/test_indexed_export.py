@@ -1,5 +1,7 @@
 """Exports that find items through an index: the answers of the export that scores all items."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -93,6 +95,23 @@ def test_lists_are_the_same(both, users, k, excluded):
     allowed = tf.reshape(allowed, [len(users), 5])
     among = [ask(signatures, "recommend_among", **options, allow_ids=allowed) for signatures in both]
     assert_same(*among)
+
+
+def test_a_factorisation_machine_on_reviews_is_an_inner_product(train, tmp_path):
+    words = np.array(["a", "dull", "film", "with", "good", "end", "loud"], object)
+    chosen = zip(train.user_id % 7, train.item_id % 7, train.user_id * train.item_id % 7, strict=True)
+    reviews = replace(train, text=np.array([" ".join(words[list(three)]) for three in chosen], object))
+    model = build("deepconn", 3, 0.4, train.num_users, train.num_items)
+    task = get_task("review-rating")()
+    scorer = task.scorer(model, task.features(model, Split(reviews, reviews, reviews, ""), reviews))
+    plain, indexed = (
+        signatures_of(
+            export_saved_model(model, scorer, reviews, tmp_path / "deepconn", metadata={}, index=index)
+        )
+        for index in (None, IndexSettings("exact"))
+    )
+    options = {"users": [*USERS, UNKNOWN], "k": [20] * 4, "exclude": [[]] * 4}
+    assert_same(ask(indexed, **options), ask(plain, **options))
 
 
 def test_an_inverted_file_lists_a_part_with_the_right_scores(train, tmp_path):
