@@ -81,6 +81,8 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_checkp
         *(
             pytest.param(name, jit_compile, marks=pytest.mark.slow)
             for name in MODELS
+            # GRU4Rec's loss, the logarithm of a probability and 1e-24, stays finite whatever the weights.
+            if name != "gru4rec"
             for jit_compile in (False, True)
         ),
     ],
