@@ -17,6 +17,8 @@ from tfzoo.models import list_models
 from tfzoo.runs import run
 from tfzoo.training.record import RunRecord
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 120
 
 # One model a task; the others are slow together.

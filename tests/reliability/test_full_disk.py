@@ -9,6 +9,8 @@ import pytest
 
 from tests.reliability.harness import command, half_versions, leftovers, outcome, visible_versions
 
+pytestmark = pytest.mark.slow
+
 NO_EXPORT = ("--no-export",)
 AVERAGED = ("pmf", "training.average=0.9")
 

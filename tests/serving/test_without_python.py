@@ -34,6 +34,8 @@ ROWS = (
     Row(user=3, item=4, history=(5,), k=3, exclude=ALL, allow=(7, 8)),
     Row(user=4, item=5, history=(UNKNOWN, BLANK), k=-7, exclude=(BLANK, UNKNOWN), allow=(9, 10)),
 )
+
+pytestmark = pytest.mark.slow
 A, B, C, D, E, F = ROWS
 BATCHES = [*([row] for row in ROWS), [A, B, C], [D, E, F], [F, C, B], []]
 
