@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.errors import UsageError
-from tfzoo.files import write_atomically
+from tfzoo.files import write_text
 from tfzoo.tasks import Task, get_task
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
@@ -153,5 +153,5 @@ def collect(record: RunRecord, folder: Path) -> Path:
         raise UsageError(f"Only records of named data sets are collected. Received data {record.data}.")
     target = folder / f"{record.model}-{record.dataset}-{record.recipe['name']}" / f"seed-{record.seed}.json"
     text = record.model_copy(update={"history": []}).text()
-    write_atomically(target, lambda file: file.write(text.encode()))
+    write_text(target, text)
     return target

@@ -79,12 +79,13 @@ def lines(summary: Summary) -> Iterator[Line]:
         f"python scripts/train.py --model {first.model} --dataset {first.dataset} --recipe {summary.recipe} "
         f"--seeds {len(summary.records)}"
     )
+    # Both read the recipe again: once for all metrics.
+    maximize, remark = summary.task.maximize, summary.remark
     seconds = sum(record.timing["train_seconds"] for record in summary.records) / len(summary.records)
     for part in summary.parts:
         for metric in first.metrics[part]:
             printed = summary.reported(metric) if part == "test" else None
             ours = summary.mean(metric, part)
-            maximize = summary.task.maximize
             yield Line(
                 dataset=first.dataset,
                 protocol=summary.protocol,
@@ -99,7 +100,7 @@ def lines(summary: Summary) -> Iterator[Line]:
                 seeds=len(summary.records),
                 gap=None if printed is None else ours - printed,
                 verdict="" if printed is None else verdict(ours, printed, maximize=maximize),
-                reason="" if printed is None else summary.remark,
+                reason="" if printed is None else remark,
                 parameters=first.parameters,
                 seconds=seconds,
                 command=command,

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfzoo.serving.export import METADATA
+from tfzoo.serving.export import METADATA, TITLES
 from tfzoo.serving.interface import Array, Client, Recommendations
 from tfzoo.serving.metadata import Signature, TensorInfo
 
@@ -30,7 +30,7 @@ class LocalClient(Client):
         self._loaded = tf.saved_model.load(str(version))
         extra = version / "assets.extra"
         self.metadata = json.loads((extra / METADATA).read_text(encoding="utf-8"))
-        titles = extra / "titles.json"
+        titles = extra / TITLES
         self.titles: dict[str, str] = (
             json.loads(titles.read_text(encoding="utf-8")) if titles.exists() else {}
         )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tfzoo.errors import TfzooError
-from tfzoo.files import write_atomically
+from tfzoo.files import write_text
 
 MODELS_CONFIG = "models.config"
 BATCHING_CONFIG = "batching.config"
@@ -89,6 +89,6 @@ def _quoted(text: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write so that a server that reads at the same time sees the old file or the new one."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
     # A server runs as another user.
     path.chmod(0o644)

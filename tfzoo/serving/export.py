@@ -82,7 +82,7 @@ def export_saved_model(
         extra = target / "assets.extra"
         extra.mkdir()
         users, items = (train.users, train.user_counts()), (train.items, train.item_counts())
-        warm = write_warmup(extra, users, items, reads_history=scorer.reads_history)
+        warm = write_warmup(extra, users, items, reads_history=recommender.reads_history)
         policy = {
             **POLICY,
             "seen_items": "left out of recommend and recommend_among"
@@ -96,8 +96,7 @@ def export_saved_model(
         if index is not None and factors is not None:
             offset = None if factors.item_offset is None else factors.item_offset.tolist()
             described["index"] = {**asdict(index), "item_offset": offset}
-        titles = train.item_features.get("title")
-        write_metadata(extra, described, train.items, None if titles is None else titles[1:].tolist())
+        write_metadata(extra, described, train.items, item_titles(train))
         version = publish(target, folder)
     write_deployment(folder.parent)
     return version
@@ -152,11 +151,18 @@ def publish(prepared: Path, folder: Path) -> Path:
             return version
 
 
-def versions(folder: Path) -> list[int]:
-    """Return the numbers of the versions of a served model, in no order."""
+def versions(folder: Path) -> dict[int, Path]:
+    """Return the folders of versions by number; other names, such as of temporary folders, do not count."""
     if not folder.is_dir():
-        return []
-    return [int(entry.name) for entry in folder.iterdir() if VERSION.fullmatch(entry.name) and entry.is_dir()]
+        return {}
+    named = [entry for entry in folder.iterdir() if VERSION.fullmatch(entry.name) and entry.is_dir()]
+    return {int(entry.name): entry for entry in named}
+
+
+def item_titles(items: Interactions) -> list[str] | None:
+    """Return the titles of the items in the order of their ids, or None where the data set has none."""
+    titles = items.item_features.get("title")
+    return None if titles is None else titles[1:].tolist()
 
 
 def latest_version(folder: Path) -> Path:

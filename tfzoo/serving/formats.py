@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError, nearest
-from tfzoo.serving.export import check_finite, publish, write_metadata, writing_version
+from tfzoo.serving.export import check_finite, item_titles, publish, write_metadata, writing_version
 
 SAVED_MODEL = "tf_saved_model"
 # ONNX files are protocol buffers and LiteRT files are FlatBuffers; both count bytes with 31 bits.
@@ -129,8 +129,7 @@ def export_to_format(
                 ) from error
             described = {**metadata, "format": name, "file": chosen.file, **written}
             described |= {**_describe(graph, train), "export_versions": _versions(chosen)}
-            titles = train.item_features.get("title")
-            write_metadata(target, described, train.items, None if titles is None else titles[1:].tolist())
+            write_metadata(target, described, train.items, item_titles(train))
             train.users.save(target / "users.txt")
             train.items.save(target / "items.txt")
             if words is not None:

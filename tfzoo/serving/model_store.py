@@ -6,7 +6,6 @@ a whole number, the largest is served, and a newer one takes over once it is loa
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tfzoo.errors import UsageError, nearest
-from tfzoo.serving.export import METADATA
+from tfzoo.serving.export import METADATA, versions
 from tfzoo.serving.interface import Array
 from tfzoo.serving.metadata import DEFAULT_SIGNATURE, Signature, describe, read_metadata
 from tfzoo.serving.warmup import WARMUP_FILE
 
-VERSION_NAME = re.compile("[0-9]{1,18}")
 # TensorFlow Serving's own limit ("SavedModel Warmup").
 MAX_WARMUP_REQUESTS = 1000
 
@@ -98,7 +96,7 @@ class ServedModel:
         A broken version is tried again when its folder has changed, for it may have been copied
         there while it was read. Without a version on disk, the last one goes on answering.
         """
-        found = find_versions(self._folder)
+        found = versions(self._folder)
         self.states = {number: state for number, state in self.states.items() if number in found}
         for number in sorted(found, reverse=True):
             if self.current is not None and self.current.number == number:
@@ -163,9 +161,7 @@ class ModelStore:
                 model = ServedModel(name, self._folder / name, self._report)
                 self.models = {**self.models, name: model}
         if not self.models:
-            hint = (
-                " This is the folder of one model: name the one above." if find_versions(self._folder) else ""
-            )
+            hint = " This is the folder of one model: name the one above." if versions(self._folder) else ""
             raise UsageError(
                 f"There is no exported model in {self._folder}: expected MODEL/VERSION/saved_model.pb.{hint}"
             )
@@ -198,15 +194,7 @@ def find_models(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    return [name for name in entries if any(map(_is_ours, find_versions(folder / name).values()))]
-
-
-def find_versions(folder: Path) -> dict[int, Path]:
-    """Return the folders of versions by number; other names, such as of temporary folders, do not count."""
-    if not folder.is_dir():
-        return {}
-    named = [entry for entry in folder.iterdir() if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()]
-    return {int(entry.name): entry for entry in named}
+    return [name for name in entries if any(map(_is_ours, versions(folder / name).values()))]
 
 
 def _is_ours(version: Path) -> bool:

@@ -137,7 +137,7 @@ class Recommender(tf.Module):
     def _barred(self, exclude_ids: tf.Tensor, row: tf.Tensor, item: tf.Tensor) -> Cells:
         """Return the cells of ``exclude_ids`` and the given ones."""
         excluded = self.items.dense(exclude_ids)
-        at = tf.repeat(tf.range(tf.shape(excluded)[0]), tf.shape(excluded)[1])
+        at = tf.reshape(row_numbers(excluded), [-1])
         items = tf.concat([item, tf.reshape(excluded, [-1])], axis=0)
         return Cells(tf.concat([row, at], axis=0), items, tf.size(self.popularity))
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tfzoo.errors import TfzooError
-from tfzoo.files import write_atomically
+from tfzoo.files import write_text
 from tfzoo.training.settings import part_of_a_path
 
 FILE_NAME = "record.json"
@@ -54,7 +54,7 @@ class RunRecord(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write ``record.json`` into ``folder``, atomically."""
-        write_atomically(folder / FILE_NAME, lambda file: file.write(self.text().encode()))
+        write_text(folder / FILE_NAME, self.text())
 
     def text(self) -> str:
         """Return the record as JSON."""
