@@ -8,7 +8,8 @@ import pytest
 
 from tests.zoo import table
 from tfzoo.errors import DataError, UsageError
-from tfzoo.experiment import Experiment, interaction_matrix
+from tfzoo.experiment import Experiment
+from tfzoo.tasks import get_task
 from tfzoo.training.recipe import load_recipe
 
 # Without XLA, which takes longer to compile than these runs take.
@@ -155,7 +156,7 @@ def test_building_keeps_the_precision(toy):
 
 def test_the_interaction_matrix_has_each_pair_once():
     data = table([1, 1, 1, 3], [2, 2, 4, 1], num_users=4, num_items=5)
-    matrix = interaction_matrix(data)
+    matrix = get_task("implicit")().matrix(data)
     assert (matrix.shape, matrix.dtype, matrix.nnz) == ((5, 6), np.float32, 3)
     expected = np.zeros((5, 6))
     expected[[1, 1, 3], [2, 4, 1]] = 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
@@ -17,7 +16,6 @@ from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import Evaluator, build_evaluator
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import Task, get_task
-from tfzoo.tasks.base import interaction_arrays
 from tfzoo.tasks.tables import check_tables
 from tfzoo.training.recipe import resolve_builder
 from tfzoo.training.settings import Recipe
@@ -103,7 +101,7 @@ class Experiment:
         )
         solve = model_info(self.recipe.model).solve
         if solve is not None:
-            solve(model, interaction_matrix(train))
+            solve(model, self.task.matrix(train))
             _check_solved(model)
         self.task.prepare(model, self.split, self.interactions)
         return model
@@ -129,10 +127,3 @@ def _check_solved(model: keras.Model) -> None:
                 f"The closed form of '{model.name}' gives weights '{weight.path}' that are not finite. Try a "
                 "larger builder.l2 where the model has one, or other data."
             )
-
-
-def interaction_matrix(interactions: Interactions) -> sparse.csr_matrix:
-    """Return 1 for every distinct interaction, float32 ``[num_users + 1, num_items + 1]``."""
-    user, item = interaction_arrays(interactions)
-    shape = (interactions.num_users + 1, interactions.num_items + 1)
-    return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)

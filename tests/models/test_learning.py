@@ -7,7 +7,6 @@ import pytest
 from tests.zoo import models_of, small, table, task_of
 from tfzoo.data.splits import Split
 from tfzoo.evaluation import build_evaluator
-from tfzoo.experiment import interaction_matrix
 from tfzoo.models import model_info
 from tfzoo.tasks import TASKS, get_task
 from tfzoo.training.settings import TrainingSettings
@@ -101,7 +100,7 @@ def learn(name):
     before = evaluator.evaluate("test")
     solve = model_info(name).solve
     if solve is not None:
-        solve(model, interaction_matrix(split.train))
+        solve(model, task.matrix(split.train))
     if model.trainable_variables:
         settings = TrainingSettings(**{**TRAINING[task_name], "patience": None, "jit_compile": False})
         state = Trainer(model, task, features, split.train, settings, seed=0).fit(evaluator.validate)

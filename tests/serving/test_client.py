@@ -12,7 +12,7 @@ from tfzoo.models import create_model
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import export_saved_model
 from tfzoo.tasks import RatingTask, ReconstructionTask
-from tfzoo.tasks.rating_scorer import PairFeatures
+from tfzoo.tasks.pair_features import PairFeatures
 
 
 def export(train, folder):

@@ -17,7 +17,7 @@ from tfzoo.serving.export import METADATA, export_saved_model, latest_version, p
 from tfzoo.serving.id_lookup import blank_id
 from tfzoo.serving.recommender import BLANK_SCORE
 from tfzoo.tasks import RatingTask
-from tfzoo.tasks.rating_scorer import PairFeatures
+from tfzoo.tasks.pair_features import PairFeatures
 
 SMALL = {"tower_units": (6, 4), "head_units": (5,), "embedding_dim": 4}
 UNKNOWN_USER = 12345

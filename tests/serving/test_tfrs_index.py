@@ -23,7 +23,10 @@ from tfzoo.tasks import get_task
 from tfzoo.tasks.implicit import ImplicitScorer
 
 class Features:
-    num_ids = {"user": 30, "item": 500}
+    num_ids, ids_per_call, reads_rows = {"user": 30, "item": 500}, 2048, False
+
+    def side(self, side, ids):
+        return {f"{side}_id": ids}
 
 model = create_model("gmf", 30, 500)
 for seed, weight in enumerate(model.weights):

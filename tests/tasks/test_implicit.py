@@ -9,7 +9,7 @@ from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
 from tfzoo.models import create_model
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, get_task
-from tfzoo.tasks.implicit import IdFeatures, logit_model
+from tfzoo.tasks.implicit import InteractionFeatures, logit_model
 from tfzoo.training.settings import parse
 
 USERS, ITEMS = 6, 9
@@ -34,7 +34,7 @@ def small(name, seed=0, **options):
 
 def epoch(task, train, *, batch_size=8, seed=3, epochs=1, first_epoch=0, steps_per_block=1):
     """Return the batches of some epochs, without their blocks: dicts of arrays, padding included."""
-    features = IdFeatures(train)
+    features = InteractionFeatures(("user_id", "item_id"), train)
     steps = task.steps_per_epoch(features, train, batch_size)
     dataset = task.train_dataset(
         features,
@@ -62,7 +62,7 @@ def kept(batches):
 @pytest.mark.parametrize(("batch_size", "steps_per_block"), [(8, 1), (8, 5), (1000, 1)])
 def test_an_epoch_has_every_positive_once_and_four_negatives_for_each(train, batch_size, steps_per_block):
     task = ImplicitTask()
-    features = IdFeatures(train)
+    features = InteractionFeatures(("user_id", "item_id"), train)
     assert task.num_examples(features, train) == 5 * 19
     assert task.steps_per_epoch(features, train, 8) == 12
     batches = epoch(task, train, batch_size=batch_size, steps_per_block=steps_per_block)
@@ -297,7 +297,7 @@ def test_the_logit_model_is_the_model_without_its_squash(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_lists_and_catalogues_have_one_score_and_pairs_the_models_output(name, train):
     model = small(name)
-    scorer = ImplicitTask().scorer(model, IdFeatures(train))
+    scorer = ImplicitTask().scorer(model, InteractionFeatures(("user_id", "item_id"), train))
     users = tf.constant([2, 0, USERS])
     catalogue = scorer.score_items(users).numpy()
     assert catalogue.shape == (3, ITEMS + 1)
@@ -318,7 +318,7 @@ def test_lists_and_catalogues_have_one_score_and_pairs_the_models_output(name, t
 
 def test_scores_follow_the_weights_after_a_refresh(train):
     model = small("bpr-mf")
-    scorer = ImplicitTask().scorer(model, IdFeatures(train))
+    scorer = ImplicitTask().scorer(model, InteractionFeatures(("user_id", "item_id"), train))
     before = scorer.score_items(tf.constant([1])).numpy()
     for weight in model.weights:
         weight.assign(2 * weight)

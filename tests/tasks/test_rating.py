@@ -10,7 +10,7 @@ from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import UsageError
 from tfzoo.models import create_model, list_models, model_info
 from tfzoo.tasks import RatingSettings, RatingTask, get_task
-from tfzoo.tasks.rating_scorer import PairFeatures
+from tfzoo.tasks.pair_features import PairFeatures
 
 SMALL = {"tower_units": (6, 4), "last_activation": None}
 MODELS = {

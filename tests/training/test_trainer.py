@@ -13,7 +13,7 @@ from tfzoo.errors import DataError, TfzooError
 from tfzoo.evaluation import validate_ratings
 from tfzoo.models import create_model
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
-from tfzoo.tasks.rating_scorer import SIDES, PairFeatures
+from tfzoo.tasks.pair_features import SIDES, PairFeatures
 from tfzoo.training.optimizers import GRU4RecAdagrad
 from tfzoo.training.settings import WITH_MOMENTUM, TrainingSettings
 from tfzoo.training.trainer import Trainer, build_optimizer

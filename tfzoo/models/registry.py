@@ -66,9 +66,11 @@ class ModelInfo:
         builder: the function that builds it.
         summary: first line of the builder's docstring.
         solve: sets the weights that gradient descent does not (closed forms, counts) from the
-            distinct training interactions, float32 ``[num_users + 1, num_items + 1]``; None
-            where there are none.
+            training matrix, float32 ``[num_users + 1, num_items + 1]`` with an entry for every
+            distinct interaction: its rating for rating models, else 1. None where there are none.
         pretraining: how it may start from trained parts; None where it has none.
+        reconstruction: the paper could not be read in full, and what it leaves open was chosen; no
+            figure of ours is ever called reproduced.
     """
 
     name: str
@@ -78,6 +80,7 @@ class ModelInfo:
     summary: str
     solve: Solve | None = None
     pretraining: Pretraining | None = None
+    reconstruction: bool = False
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
@@ -95,6 +98,7 @@ def register_model(
     paper: Paper,
     solve: Solve | None = None,
     pretraining: Pretraining | None = None,
+    reconstruction: bool = False,
 ) -> Callable[[_Builder], _Builder]:
     """Put the decorated builder into the registry under ``name``.
 
@@ -104,6 +108,7 @@ def register_model(
         paper: where the model was published.
         solve: see `ModelInfo`.
         pretraining: see `ModelInfo`.
+        reconstruction: see `ModelInfo`.
 
     Returns:
         A decorator that returns the builder unchanged; it may be applied more than once.
@@ -113,7 +118,7 @@ def register_model(
         if name in _REGISTRY:
             raise ValueError(f"A model named '{name}' is registered already.")
         summary = (inspect.getdoc(builder) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve, pretraining)
+        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve, pretraining, reconstruction)
         return builder
 
     return register

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
@@ -130,6 +131,16 @@ class Task(ABC):
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
         """Return the values of `automatic`, from the training part alone."""
         return {}
+
+    def matrix(self, train: Interactions) -> sparse.csr_matrix:
+        """Return what closed forms are solved from, see `tfzoo.models.registry.ModelInfo`.
+
+        Returns:
+            1 for every distinct interaction, float32 ``[num_users + 1, num_items + 1]``.
+        """
+        user, item = interaction_arrays(train)
+        shape = (train.num_users + 1, train.num_items + 1)
+        return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)
 
     @abstractmethod
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> Any:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 # Pairs of unit vectors that are scored at once.
 CELLS_PER_CALL = 1 << 16
+# Wider vectors, such as whole rows, are no vectors to search by.
+WIDEST = 1024
 PROBES = 64
 TOLERANCE = 1e-4
 
@@ -87,9 +89,11 @@ def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> Folded | No
         items: the items' vectors, float32 ``[num_items + 1, wi]``.
 
     Returns:
-        The score in that form; None where the head does not have it.
+        The score in that form; None where the head does not have it, or a vector is wider than 1,024.
     """
     width = items.shape[1]
+    if max(width, user_width) > WIDEST:
+        return None
     matrix = _cross(head, np.eye(user_width, dtype=np.float32), np.eye(width, dtype=np.float32))
     random = np.random.default_rng(0)
     # Far from zero, so that a relu shows its two sides.

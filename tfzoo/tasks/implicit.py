@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import gather, shuffled_blocks
 from tfzoo.data.splits import Split
+from tfzoo.errors import DataError, UsageError
 from tfzoo.layers import IdEmbedding, catalogue_scores
-from tfzoo.tasks.base import Features, Scorer, State, Tensors, interaction_arrays
+from tfzoo.tasks.base import Scorer, State, Tensors, interaction_arrays
 from tfzoo.tasks.factors import Factors, fold
+from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
-
-SIDES = ("user", "item")
 
 
 class ImplicitSettings(RankingSettings):
@@ -34,6 +35,10 @@ class ImplicitSettings(RankingSettings):
         weighting: draw negatives ``uniform`` or by ``popularity``.
         alpha: exponent of the popularity.
         reject_known: never draw an item that the user has in the training part.
+        labels: what positives are trained towards: ``binary``, 1; ``rating``, the rating divided by
+            the highest one (Xue et al. 2017, normalised cross-entropy); for ``bce`` alone.
+        mask_target: in training, leave the interaction to be predicted out of the rows that models
+            without embeddings read.
     """
 
     loss: Literal["bce", "bpr"] = "bce"
@@ -41,20 +46,25 @@ class ImplicitSettings(RankingSettings):
     weighting: Literal["uniform", "popularity"] = "uniform"
     alpha: Annotated[float, Field(ge=0)] = 1.0
     reject_known: bool = True
+    labels: Literal["binary", "rating"] = "binary"
+    mask_target: bool = True
 
     @model_validator(mode="after")
     def _check_negatives(self) -> ImplicitSettings:
         if self.loss == "bpr" and self.negatives == 0:
             raise ValueError("the loss 'bpr' compares with negatives; negatives must be at least 1")
+        if self.loss == "bpr" and self.labels == "rating":
+            raise ValueError("the loss 'bpr' has no labels; labels: rating needs the loss 'bce'")
         return self
 
 
 class ImplicitTask(RankingTask):
     """Tells the items that a user has interacted with from items drawn at random.
 
-    With the loss ``bce`` a batch holds ``user_id``, ``item_id`` int32 ``[B]`` and the label
-    ``label`` float32 ``[B]``; an epoch has ``1 + negatives`` examples for every distinct
-    positive. With ``bpr`` there is a ``negative_id`` int32 ``[B]`` beside each positive.
+    With the loss ``bce`` a batch holds the inputs that the model asks for, see `PairFeatures`
+    (``user_id``, ``item_id`` int32 ``[B]``, or rows), and the label ``label`` float32 ``[B]``; an
+    epoch has ``1 + negatives`` examples for every distinct positive. With ``bpr`` there is a
+    ``negative_id`` int32 ``[B]`` beside each positive.
     """
 
     name = "implicit"
@@ -70,11 +80,27 @@ class ImplicitTask(RankingTask):
         busy = np.flatnonzero(train.user_counts()[1:] >= train.num_items) + 1
         NegativeSampler(train.take(np.flatnonzero(np.isin(train.user_id, busy))))
 
-    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> IdFeatures:
-        """Return the numbers of ids: the model reads ids as they are."""
-        return IdFeatures(split.train)
+    def check(self, interactions: Interactions) -> None:
+        """Raise `DataError` where labels are to be ratings and there are none above 0."""
+        super().check(interactions)
+        if self.settings.labels == "rating" and interactions.ratings.max(initial=0.0) <= 0:
+            raise DataError(f"'{interactions.name}' has no rating above 0, which labels: rating needs.")
 
-    def num_examples(self, features: IdFeatures, train: Interactions) -> int:
+    def features(self, model: keras.Model, split: Split, interactions: Interactions) -> InteractionFeatures:
+        """Return what turns ids into the inputs of ``model``; rows hold the training part alone.
+
+        Raises:
+            UsageError: the loss compares pairs, and the model reads rows.
+        """
+        features = InteractionFeatures.of(model, split.train)
+        if self.settings.loss == "bpr" and set(features.names) != {"user_id", "item_id"}:
+            raise UsageError(
+                f"task.loss: bpr needs a model that reads ids alone. '{model.name}' reads "
+                f"{', '.join(features.names)}; use task.loss: bce."
+            )
+        return features
+
+    def num_examples(self, features: InteractionFeatures, train: Interactions) -> int:
         """Number of training examples of an epoch."""
         return features.num_positives * self._examples_per_positive
 
@@ -84,7 +110,7 @@ class ImplicitTask(RankingTask):
 
     def train_dataset(
         self,
-        features: IdFeatures,
+        features: InteractionFeatures,
         train: Interactions,
         *,
         batch_size: int,
@@ -94,6 +120,7 @@ class ImplicitTask(RankingTask):
     ) -> tf.data.Dataset:
         """Return endless shuffled epochs of positives and fresh negatives, see `Task.train_dataset`."""
         users, items = (tf.constant(column) for column in interaction_arrays(train))
+        labels = tf.constant(self._labels(train))
         sampler = NegativeSampler(
             train,
             weighting=self.settings.weighting,
@@ -119,20 +146,33 @@ class ImplicitTask(RankingTask):
             if self.settings.loss == "bpr":
                 return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
             is_positive = rows % times == 0
-            inputs = {"user_id": user, "item_id": tf.where(is_positive, item, negative)}
-            return inputs, {"label": tf.cast(is_positive, tf.float32)}, weight
+            inputs = features.inputs(
+                user, tf.where(is_positive, item, negative), mask_target=self.settings.mask_target
+            )
+            label = tf.where(is_positive, gather(labels, positive), 0.0)
+            return inputs, {"label": label}, weight
 
         steps = -(-len(users) * times // batch_size)
         block_offset = tf.constant(first_epoch * -(-steps // steps_per_block), tf.int64)
         return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _labels(self, train: Interactions) -> NDArray[np.float32]:
+        """Return the label of every distinct positive, in the order of `interaction_arrays`."""
+        if self.settings.labels == "binary":
+            return np.ones(len(interaction_arrays(train)[0]), np.float32)
+        cells = train.user_id.astype(np.int64) * (train.num_items + 1) + train.item_id
+        _, first = np.unique(cells, return_index=True)
+        # A highest rating that is known of the data counts, whether anybody gave it or not.
+        highest = train.rating_scale[1] if train.rating_scale else train.ratings.max()
+        return np.clip(train.ratings[first] / highest, 0.0, 1.0).astype(np.float32)
 
     def compute_loss(
         self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, State]:
         """Return binary cross-entropy on logits, or ``-log sigmoid(positive - negative)``."""
         raw = logit_model(model)
-        user, item = inputs["user_id"], inputs["item_id"]
         if self.settings.loss == "bpr":
+            user, item = inputs["user_id"], inputs["item_id"]
             both = {
                 "user_id": tf.concat([user, user], 0),
                 "item_id": tf.concat([item, inputs["negative_id"]], 0),
@@ -140,7 +180,7 @@ class ImplicitTask(RankingTask):
             positive, negative = tf.split(raw(both, training=True), 2)
             each = ops.softplus(negative - positive)
         else:
-            score = raw({"user_id": user, "item_id": item}, training=True)
+            score = raw(inputs, training=True)
             # softplus(s) - s * label is the cross-entropy of a logit, without overflow.
             each = ops.softplus(score) - score * labels["label"]
         penalty = sum(raw.losses, tf.constant(0.0))
@@ -155,18 +195,17 @@ class ImplicitTask(RankingTask):
                 if isinstance(layer, IdEmbedding):
                     layer.fill_unseen(counts[side])
 
-    def scorer(self, model: keras.Model, features: IdFeatures) -> ImplicitScorer:
+    def scorer(self, model: keras.Model, features: InteractionFeatures) -> ImplicitScorer:
         """Return what scores pairs and catalogues."""
         return ImplicitScorer(model, features)
 
 
-class IdFeatures(Features):
-    """Numbers of ids and of distinct positives."""
+class InteractionFeatures(PairFeatures):
+    """The inputs of a model of interactions, and how many distinct ones there are."""
 
-    def __init__(self, train: Interactions) -> None:
-        super().__init__()
-        self.num_ids: Mapping[str, int] = {"user": train.num_users, "item": train.num_items}
-        self.num_positives = len(interaction_arrays(train)[0])
+    def __init__(self, names: Collection[str], source: Interactions) -> None:
+        super().__init__(names, source)
+        self.num_positives = len(interaction_arrays(source)[0])
 
 
 class ImplicitScorer(Scorer):
@@ -174,27 +213,27 @@ class ImplicitScorer(Scorer):
 
     Args:
         model: a model with sub-models ``user_tower``, ``item_tower`` and ``head``.
-        features: the numbers of ids.
+        features: turns ids into its inputs.
     """
 
-    supports_jit = True
-
-    def __init__(self, model: keras.Model, features: IdFeatures) -> None:
+    def __init__(self, model: keras.Model, features: PairFeatures) -> None:
         super().__init__()
-        self.model = model
+        # Rows differ in length, which XLA cannot compile.
+        self.supports_jit = not features.reads_rows
+        self.model, self._features = model, features
         self._towers = {side: model.get_layer(f"{side}_tower") for side in SIDES}
         self._head = model.get_layer("head")
-        self._items = tf.range(features.num_ids["item"] + 1)
-        self._item_tower = tf.function(lambda: self._vectors("item", self._items))
-        self.item_vectors = tf.Variable(self._item_tower(), trainable=False, name="item_vectors")
+        self._item_tower = compiled_tower(model, features, "item")
+        vectors = all_vectors(self._item_tower, features, "item")
+        self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
 
     def refresh(self) -> None:
         """Compute the item vectors anew."""
-        self.item_vectors.assign(self._item_tower())
+        self.item_vectors.assign(all_vectors(self._item_tower, self._features, "item"))
 
     def score_pairs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
         """Return the model's output for each pair, a probability where the paper's is one."""
-        return self.model({"user_id": user_id, "item_id": item_id}, training=False)["score"]
+        return self.model(self._features.inputs(user_id, item_id), training=False)["score"]
 
     def score_candidates(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
         """Return scores of some items a user: int32 ``[B]``, int32 ``[B, C]`` to float32 ``[B, C]``."""
@@ -227,7 +266,7 @@ class ImplicitScorer(Scorer):
         return Factors(user_vectors, head, folded, output)
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
-        return self._towers[side]({f"{side}_id": ids}, training=False)
+        return self._towers[side](self._features.side(side, ids), training=False)
 
 
 def logit_model(model: keras.Model) -> keras.Model:

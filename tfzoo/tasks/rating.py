@@ -10,15 +10,20 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
+from tfzoo.data.side_features import multi_hot
 from tfzoo.data.splits import Split
 from tfzoo.layers import AbsoluteError, IdEmbedding, SquaredError
-from tfzoo.tasks.base import Task
-from tfzoo.tasks.rating_scorer import SIDES, PairFeatures, RatingScorer, all_vectors, compiled_tower
+from tfzoo.tasks.base import State, Task, Tensors
+from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower
+from tfzoo.tasks.rating_blocks import block_dataset, block_loss, check_blocks, examples_of
+from tfzoo.tasks.rating_scorer import RatingScorer
 
 PAIRS_PER_CALL = 32768
+FLOATS_PER_CALL = 1 << 26
 
 
 class RatingSettings(BaseModel):
@@ -30,6 +35,9 @@ class RatingSettings(BaseModel):
             without embeddings read.
         rows_from: which ratings fill those rows. ``"all"`` lets validation and test ratings
             leak into the input; it exists to measure that leak.
+        examples: ``"pairs"``: one rating is one example. ``"users"`` or ``"items"``: one example is
+            all ratings of a user or item, for models whose rating is an inner product; the loss is
+            then the sum over these ratings, and no rating is masked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,20 +45,20 @@ class RatingSettings(BaseModel):
     loss: Literal["mse", "mae"] = "mse"
     mask_target: bool = True
     rows_from: Literal["train", "all"] = "train"
+    examples: Literal["pairs", "users", "items"] = "pairs"
 
 
 class RatingTask(Task):
     """What a batch is, what is minimised, and how pairs and whole catalogues are scored.
 
-    Inputs of a batch are those that the model asks for by name: ``user_id``, ``item_id`` int32
-    ``[B]``; ``user_row`` float32 ``[B, num_items + 1]`` and ``item_row`` float32
-    ``[B, num_users + 1]``. The label is ``rating`` float32 ``[B]``.
+    Inputs of a batch are those that the model asks for by name, see `PairFeatures`. The label is
+    ``rating`` float32 ``[B]``.
     """
 
     name = "rating"
     Settings: ClassVar[type[BaseModel]] = RatingSettings
     evaluation = "rating"
-    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale")
+    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale", "user_features", "item_features")
     settings: Any
 
     @property
@@ -76,15 +84,41 @@ class RatingTask(Task):
         return {
             "mean_rating": float(train.ratings.mean(dtype=np.float64)),
             "rating_scale": train.rating_scale or (float(train.ratings.min()), float(train.ratings.max())),
+            "user_features": multi_hot(train.user_features, train.num_users + 1)[1].shape[1],
+            "item_features": multi_hot(train.item_features, train.num_items + 1)[1].shape[1],
         }
+
+    def matrix(self, train: Interactions) -> sparse.csr_matrix:
+        """Return the ratings, see `Task.matrix`; of several of one user for one item the first."""
+        width = train.num_items + 1
+        cells, first = np.unique(train.user_id.astype(np.int64) * width + train.item_id, return_index=True)
+        shape = (train.num_users + 1, width)
+        return sparse.csr_matrix((train.ratings[first], (cells // width, cells % width)), shape)
+
+    @property
+    def _block_side(self) -> str:
+        """Whose rows are the examples, ``user`` or ``item``; empty where ratings are."""
+        sides: dict[str, str] = {"users": "user", "items": "item"}
+        return sides.get(self.settings.examples, "")
 
     def loss(self) -> keras.Loss:
         """Return the training loss, a mean over the examples that are not padding."""
         return {"mse": SquaredError, "mae": AbsoluteError}[self.settings.loss]()
 
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> PairFeatures:
-        """Prepare what turns ids into the inputs of ``model``."""
+        """Prepare what turns ids into the inputs of ``model``.
+
+        Raises:
+            UsageError: the model cannot be trained on whole rows, which ``examples`` asks for, or
+                was built for other side features.
+        """
+        if self._block_side:
+            check_blocks(model, self._block_side)
         return PairFeatures.of(model, interactions if self.settings.rows_from == "all" else split.train)
+
+    def num_examples(self, features: PairFeatures, train: Interactions) -> int:
+        """Number of ratings, or of users or items with ratings."""
+        return len(examples_of(train, self._block_side)) if self._block_side else len(train)
 
     def train_dataset(
         self,
@@ -108,8 +142,18 @@ class RatingTask(Task):
 
         Returns:
             A dataset of ``(inputs, {"rating": [S, B]}, weight [S, B])``; the weight is 0 for
-            the padding at the end of an epoch, else 1.
+            the padding at the end of an epoch, else 1. For rows see `block_dataset`.
         """
+        if self._block_side:
+            return block_dataset(
+                features,
+                train,
+                self._block_side,
+                batch_size=batch_size,
+                seed=seed,
+                first_epoch=first_epoch,
+                steps_per_block=steps_per_block,
+            )
         users, items, ratings = (
             tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
         )
@@ -124,6 +168,15 @@ class RatingTask(Task):
             len(train), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
         )
         return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def compute_loss(
+        self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Return the loss of a batch of ratings, or of rows, see `Task.compute_loss`."""
+        if self._block_side:
+            loss = block_loss(model, self._block_side, self.settings.loss, inputs, labels, weight)
+            return loss, state
+        return super().compute_loss(model, inputs, labels, weight, state)
 
     def predictor(
         self, model: keras.Model, features: PairFeatures
@@ -151,9 +204,10 @@ class RatingTask(Task):
                 return np.empty(0, np.float32)
             users, items = (all_vectors(towers[side], features, side) for side in SIDES)
             user_id, item_id = tf.constant(pairs.user_id), tf.constant(pairs.item_id)
+            at_once = FLOATS_PER_CALL // (users.shape[1] + items.shape[1])
             parts = [
                 rate(users, items, gather(user_id, rows), gather(item_id, rows)).numpy()
-                for rows in ordered_batches(len(pairs), min(PAIRS_PER_CALL, len(pairs)))
+                for rows in ordered_batches(len(pairs), min(PAIRS_PER_CALL, max(1, at_once), len(pairs)))
             ]
             return np.concatenate(parts)[: len(pairs)]
 

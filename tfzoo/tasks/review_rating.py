@@ -17,8 +17,8 @@ from tfzoo.data.text import FIRST_WORD, Documents, WordVocabulary
 from tfzoo.data.word_vectors import read_word_vectors
 from tfzoo.errors import DataError, UsageError
 from tfzoo.layers import WordTable
+from tfzoo.tasks.pair_features import SIDES, PairFeatures
 from tfzoo.tasks.rating import RatingTask
-from tfzoo.tasks.rating_scorer import SIDES, PairFeatures
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -60,8 +60,10 @@ class ReviewRatingTask(RatingTask):
 
     name = "review-rating"
     Settings: ClassVar[type[BaseModel]] = ReviewRatingSettings
-    automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
+    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale", "vocabulary_size")
     settings: Any
+    # Documents are made for pairs, not for whole users or items.
+    _block_side = ""
 
     def check(self, interactions: Interactions) -> None:
         """Raise `DataError` where the data has no ratings or no reviews."""
@@ -70,7 +72,8 @@ class ReviewRatingTask(RatingTask):
 
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
         """Return what a recipe may ask for as ``auto``, from the training part alone."""
-        return {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
+        found = {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
+        return {name: found[name] for name in self.automatic}
 
     def vocabulary(self, train: Interactions) -> WordVocabulary:
         """Return the words of the training reviews; raises `DataError` where there are none."""

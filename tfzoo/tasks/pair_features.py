@@ -1,0 +1,106 @@
+"""What models of a user and an item are asked with: ids, rows of the matrix, side features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfzoo.data.interactions import Interactions
+from tfzoo.data.rows import SparseRows
+from tfzoo.data.side_features import multi_hot
+from tfzoo.errors import UsageError
+from tfzoo.tasks.base import Features
+
+SIDES = ("user", "item")
+
+
+class PairFeatures(Features):
+    """Turns user and item ids into the inputs that a model asks for by name.
+
+    Args:
+        names: input names of the model, among ``user_id``, ``item_id`` (int32 ``[B]``),
+            ``user_row``, ``item_row`` (float32, ratings by the other side's id, or ones where the
+            data has no ratings) and ``user_features``, ``item_features`` (float32, see `multi_hot`).
+        source: what fills rows and features; unused where the model reads ids only.
+
+    Attributes:
+        ids_per_call: for how many ids a tower is applied at once, which bounds the memory.
+    """
+
+    ids_per_call = 2048
+
+    def __init__(self, names: Collection[str], source: Interactions) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.num_ids = {"user": source.num_users, "item": source.num_items}
+        self.reads_rows = "user_row" in names or "item_row" in names
+        shape = (source.num_users + 1, source.num_items + 1)
+        self.rows: dict[str, SparseRows] = {}
+        self.tables: dict[str, tf.Variable] = {}
+        values = source.rating if source.rating is not None else np.ones(len(source), np.float32)
+        if "user_row" in names:
+            self.rows["user"] = SparseRows(source.user_id, source.item_id, values, shape)
+        if "item_row" in names:
+            self.rows["item"] = SparseRows(source.item_id, source.user_id, values, shape[::-1])
+        described = {"user": source.user_features, "item": source.item_features}
+        for side in SIDES:
+            if f"{side}_features" in names:
+                table = multi_hot(described[side], self.num_ids[side] + 1)[1]
+                self.tables[side] = tf.Variable(table, trainable=False, name=f"{side}_features")
+
+    @classmethod
+    def of(cls, model: keras.Model, source: Interactions) -> PairFeatures:
+        """Return the features that ``model`` asks for.
+
+        Raises:
+            UsageError: the model was built for other side features than ``source`` has.
+        """
+        features = cls([tensor.name for tensor in model.inputs], source)
+        for side, table in features.tables.items():
+            expected = model.input[f"{side}_features"].shape[-1]
+            if table.shape[1] != expected:
+                raise UsageError(
+                    f"Model '{model.name}' was built for {expected} features of {side}s, but "
+                    f"'{source.name}' has {table.shape[1]}. Build it with {side}_features={table.shape[1]}."
+                )
+        return features
+
+    def inputs(
+        self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for pairs of ids, int32 of any one shape."""
+        ids = {"user": user_id, "item": item_id}
+        other = {"user": item_id, "item": user_id}
+        inputs: dict[str, tf.Tensor] = {}
+        for side in SIDES:
+            masked = other[side] if mask_target else None
+            inputs.update(self.side(side, ids[side], masked=masked))
+        return inputs
+
+    def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Return the inputs of one tower; ``masked`` is the cell of each row that is left out."""
+        inputs = {}
+        if f"{side}_id" in self.names:
+            inputs[f"{side}_id"] = ids
+        if side in self.rows:
+            inputs[f"{side}_row"] = self.rows[side].dense(ids, masked)
+        if side in self.tables:
+            inputs[f"{side}_features"] = tf.gather(self.tables[side], ids)
+        return inputs
+
+
+def compiled_tower(model: keras.Model, features: PairFeatures, side: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the tower of one side as a compiled function of dense ids, int32 ``[B]``."""
+    tower = model.get_layer(f"{side}_tower")
+    function = tf.function(lambda ids: tower(features.side(side, ids), training=False))
+    return function.get_concrete_function(tf.TensorSpec([None], tf.int32))
+
+
+def all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], features: PairFeatures, side: str) -> tf.Tensor:
+    """Return the vector of every id, row 0 included."""
+    rows, step = features.num_ids[side] + 1, features.ids_per_call
+    parts = [tower(tf.range(first, min(first + step, rows))) for first in range(0, rows, step)]
+    return tf.concat(parts, axis=0)
