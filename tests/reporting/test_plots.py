@@ -16,13 +16,13 @@ from tfzoo.reporting.summary import summarise
 @pytest.fixture
 def drawn(monkeypatch):
     """Keep the figures that are saved."""
-    figures, save = [], plots._save
+    figures, save = [], plots.save_figure
 
     def keep(figure, target):
         figures.append(figure)
         return save(figure, target)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save_figure", keep)
     return figures
 
 

@@ -150,12 +150,27 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _plot(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "plot",
-        help="draw the training curves of runs",
-        description="Draw loss and validation metric against the epoch into the folders of runs; needs the "
-        "extra 'plots'.",
+        help="draw the training curves of runs, their errors and their vectors",
+        description="Draw loss and validation metric against the epoch into the folders of runs; with "
+        "--errors or --embeddings, draw these instead. Needs the extra 'plots'.",
         epilog=EXIT_STATUS,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--errors",
+        action="store_true",
+        help="draw the test figures by how often training has seen the user and the item",
+    )
+    parser.add_argument(
+        "--embeddings",
+        action="store_true",
+        help="draw the vectors of items, and of users where the model has some, on principal components",
+    )
+    parser.add_argument(
+        "--dimensions", type=int, choices=[2, 3], default=2, help="of --embeddings (default: 2)"
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
+    _device_options(parser)
 
 
 def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,16 +1,125 @@
-"""``tfzoo plot``: the training curves of runs."""
+"""``tfzoo plot``: the training curves of runs, where they err, and where their vectors lie."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from tfzoo.cli.common import say
+import keras
+import numpy as np
+
+from tfzoo.cli.common import configure_device, reopen, say
+from tfzoo.errors import UsageError
+from tfzoo.evaluation import groups as grouping
+from tfzoo.evaluation.vectors import category, id_vectors, project
+from tfzoo.experiment import Experiment
+from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups
 from tfzoo.reporting.plots import plot_history
+from tfzoo.runs import load_model
 from tfzoo.training.record import RunRecord
+
+LIST_LENGTH = 10
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
+    if options.errors or options.embeddings:
+        configure_device(options)
     for folder in options.runs:
-        for path in plot_history(RunRecord.load(folder), folder / "history"):
+        for path in _draw(folder, options):
             say(f"Written: {path}")
+
+
+def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
+    if not (options.errors or options.embeddings):
+        yield from plot_history(RunRecord.load(folder), folder / "history")
+        return
+    experiment, record = reopen(argparse.Namespace(run=folder, data=options.data))
+    model = load_model(folder)
+    title = f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}"
+    if options.errors:
+        yield from plot_groups(_panels(experiment, model), f"{title}: test part", folder / "errors")
+    if options.embeddings:
+        clouds = list(_clouds(experiment, model, options.dimensions))
+        name = "embeddings" if options.dimensions == 2 else "embeddings-3d"
+        yield from plot_clouds(clouds, title, folder / name)
+
+
+def _panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:
+    """Measure the test part by what training knows of users and items."""
+    panels = {"rating": _rating_panels, "ranking": _ranking_panels}
+    kind = experiment.task.evaluation
+    if kind not in panels:
+        raise UsageError(
+            f"--errors is for models of ratings and of ranked lists. '{experiment.recipe.model}' predicts "
+            "the next item of a session, whose user training never saw."
+        )
+    return panels[kind](experiment, model)
+
+
+def _rating_panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:
+    cases = experiment.evaluator(model).cases("test")
+    panels = []
+    for side, counts in enumerate(grouping.known_counts(experiment.split)):
+        groups = grouping.equal_groups(counts[cases.keys[:, side]])
+        figures = {
+            name.upper(): grouping.group_figures(values, groups, figure)
+            for name, (values, figure) in cases.metrics.items()
+        }
+        axis = f"training ratings of the {('user', 'item')[side]}"
+        panels.append(GroupPanel(axis, "test ratings", groups, figures, {}))
+    return panels
+
+
+def _ranking_panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:
+    split, cases = experiment.split, experiment.evaluator(model).cases("test")
+    users = np.unique(split.test.user_id)
+    of_users, of_items = grouping.known_counts(split)
+    groups = grouping.equal_groups(of_users[users])
+    figures = {name: grouping.group_figures(cases.metrics[name][0], groups) for name in _shown(cases.metrics)}
+    activity = GroupPanel("known items of the user", "users", groups, figures, {})
+    # An item that training lacks cannot be recommended.
+    tested = split.test.item_id[of_items[split.test.item_id] > 0]
+    popularity = grouping.equal_groups(of_items[tested])
+    known = [part for part in (split.train, split.fold_in, split.validation) if part is not None]
+    scorer = experiment.task.scorer(model, experiment.features(model))
+    listed = grouping.recommendation_counts(scorer, users, known, LIST_LENGTH)
+    shares = {
+        "test items": grouping.group_shares(
+            of_items, np.bincount(tested, minlength=len(of_items)), popularity
+        ),
+        f"first {LIST_LENGTH} recommended": grouping.group_shares(of_items, listed, popularity),
+    }
+    return [activity, GroupPanel("training users of the item", "test items", popularity, {}, shares)]
+
+
+def _shown(metrics: Any) -> list[str]:
+    """Return the names of NDCG and hit rate at 10, or at the first length there is."""
+    names = []
+    for metric in ("ndcg", "hr"):
+        lengths = [name for name in metrics if name.startswith(f"{metric}@")]
+        names.append(next((name for name in lengths if name == f"{metric}@{LIST_LENGTH}"), lengths[0]))
+    return names
+
+
+def _clouds(experiment: Experiment, model: keras.Model, dimensions: int) -> Iterator[Cloud]:
+    """Project the vectors of items, then of users, that training has seen."""
+    interactions, features = experiment.interactions, experiment.features(model)
+    of_users, of_items = grouping.known_counts(experiment.split)
+    sides: list[tuple[str, Any, Any]] = [
+        ("item", of_items, interactions.item_features),
+        ("user", of_users, interactions.user_features),
+    ]
+    for side, counts, described in sides:
+        vectors = id_vectors(model, features, side, len(counts) - 1)
+        if vectors is None and side == "item":
+            raise UsageError(f"'{experiment.recipe.model}' has no vectors of items to draw.")
+        if vectors is None:
+            continue
+        seen = counts[1:] > 0
+        places, shares = project(vectors[seen], dimensions)
+        name, values = category(described) or ("", None)
+        title = f"{seen.sum():,} {side}s"
+        yield Cloud(title, places, shares, name, None if values is None else values[seen])

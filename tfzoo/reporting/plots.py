@@ -5,19 +5,15 @@ Needs matplotlib (extra ``plots``). Each plot is written as PNG and as SVG.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
 
 from tfzoo.errors import UsageError
-from tfzoo.files import write_atomically
+from tfzoo.reporting.figures import new_figure, save_figure
 from tfzoo.reporting.summary import Summary
 from tfzoo.training.record import RunRecord
 
-FORMATS = ("png", "svg")
 OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
 
 
@@ -45,7 +41,7 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     shown = [summary for summary in summaries if metric in summary.first.metrics["test"]]
     if not shown:
         raise UsageError(f"No run has the metric '{metric}'.")
-    figure, axes = _figure(max(5.0, 0.6 * len(shown) + 2.5), 3.6)
+    figure, axes = new_figure(max(5.0, 0.6 * len(shown) + 2.5), 3.6)
     places = range(len(shown))
     means = [summary.mean(metric) for summary in shown]
     deviations = [summary.deviation(metric) or 0.0 for summary in shown]
@@ -64,7 +60,7 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     axes.set_ylabel(f"{metric} ({'more' if shown[0].task.maximize else 'less'} is better)")
     axes.set_title(f"{shown[0].first.dataset}, {shown[0].protocol.split(',')[0].split(':')[0]}", fontsize=10)
     axes.legend(fontsize=8)
-    return _save(figure, target)
+    return save_figure(figure, target)
 
 
 def plot_history(record: RunRecord, target: Path) -> list[Path]:
@@ -84,7 +80,7 @@ def plot_history(record: RunRecord, target: Path) -> list[Path]:
     epochs = [epoch for epoch in record.history if "refit" not in epoch]
     if not epochs:
         raise UsageError(f"The record of {record.model} on {record.dataset} has no history to plot.")
-    figure, axes = _figure(6.0, 3.6)
+    figure, axes = new_figure(6.0, 3.6)
     numbers = range(1, len(epochs) + 1)
     axes.plot(numbers, [epoch["loss"] for epoch in epochs], color=OURS, label="training loss")
     axes.set_xlabel("epoch")
@@ -104,7 +100,7 @@ def plot_history(record: RunRecord, target: Path) -> list[Path]:
         f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}", fontsize=10
     )
     axes.legend(loc="upper left", fontsize=8)
-    return _save(figure, target)
+    return save_figure(figure, target)
 
 
 def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> list[Path]:
@@ -125,7 +121,7 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
     lines = {name: points for name, points in lines.items() if len(points) > 1}
     if not lines:
         raise UsageError(f"No run has the metric '{metric}' at two lengths of the list.")
-    figure, axes = _figure(6.0, 3.6)
+    figure, axes = new_figure(6.0, 3.6)
     for name, points in lines.items():
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
     axes.set_xlabel("length of the list")
@@ -133,39 +129,10 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
     first = summaries[0]
     axes.set_title(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
     axes.legend(fontsize=7)
-    return _save(figure, target)
+    return save_figure(figure, target)
 
 
 def cutoffs(summary: Summary, metric: str) -> list[tuple[int, float]]:
     """Return the lengths of lists that a metric was measured at, and its means."""
     names = [name for name in summary.first.metrics["test"] if name.startswith(f"{metric}@")]
     return sorted((int(name.rpartition("@")[2]), summary.mean(name)) for name in names)
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    try:
-        # Without pyplot: no state of the process is touched, and no display is needed.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("Plots need an extra: pip install 'tfzoo[plots]'.") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots()
-
-
-def _save(figure: Any, target: Path) -> list[Path]:
-    written = []
-    for ending in FORMATS:
-        buffer = BytesIO()
-        # No date, so that the same records give the same file.
-        metadata = {"Date": None} if ending == "svg" else {}
-        figure.savefig(buffer, format=ending, dpi=120, metadata=metadata)
-        path = target.with_name(f"{target.name}.{ending}")
-        write_atomically(path, functools.partial(_put, buffer.getvalue()))
-        written.append(path)
-    return written
-
-
-def _put(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)
