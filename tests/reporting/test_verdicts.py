@@ -6,8 +6,19 @@ import io
 import pytest
 
 from tests.reporting.test_results import record
+from tfzoo.models import model_info
 from tfzoo.reporting.summary import summarise
-from tfzoo.reporting.verdicts import BETTER, NOT_REPRODUCED, REPRODUCED, csv_text, row_verdict, verdict
+from tfzoo.reporting.verdicts import (
+    BETTER,
+    NOT_COMPARABLE,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    csv_text,
+    row_verdict,
+    verdict,
+)
+from tfzoo.training.settings import Recipe, Reported, SplitSettings
+from tfzoo.training.splitting import make_split
 
 
 @pytest.mark.parametrize(
@@ -41,6 +52,32 @@ def test_a_row_has_the_worst_verdict_of_its_printed_figures():
     assert row_verdict(summary(0.9, rmse=0.9, mae=0.4)) == NOT_REPRODUCED
     assert row_verdict(summary(0.8, rmse=0.9, mae=0.5)) == BETTER
     assert row_verdict(summarise([record(paper=None)])[0]) == ""
+
+
+def test_reconstructions_and_other_protocols_have_no_verdict_but_that(monkeypatch):
+    def summary(model, ours=0.9):
+        paper = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": ""}
+        return summarise([record(0, ours, model=model, paper=paper)])[0]
+
+    assert model_info("dcf").reconstruction
+    assert row_verdict(summary("dcf")) == row_verdict(summary("dcf", 0.5)) == NOT_COMPARABLE
+    assert row_verdict(summary("pmf")) == REPRODUCED
+    reported = Reported(source="Table 5", metrics={"rmse": 0.9}, comparable=False)
+    recipe = Recipe(model="pmf", name="paper", reported=reported)
+    monkeypatch.setattr("tfzoo.reporting.summary.load_recipe", lambda *names: recipe)
+    assert row_verdict(summary("pmf")) == NOT_COMPARABLE
+    assert "not comparable" in csv_text([summary("pmf")])
+
+
+def test_folds_that_the_seed_chooses_are_one_table(toy):
+    def summary(fold, seeds):
+        split = SplitSettings(kind="k-fold", folds=3, fold=fold)
+        runs = [record(seed, protocol=make_split(toy, split, seed).protocol) for seed in range(seeds)]
+        settings = {**runs[0].recipe, "split": split.model_dump(mode="json")}
+        return summarise([run.model_copy(update={"recipe": settings}) for run in runs])[0]
+
+    assert summary(None, 3).protocol == "3-fold cross-validation, 10 % of the rest for validation"
+    assert summary(1, 1).protocol.endswith(", fold 1")
 
 
 def test_the_table_has_every_metric_with_its_gap_and_command():

@@ -38,7 +38,7 @@ def test_defaults():
         min_rating=None, min_user_interactions=0, min_item_interactions=0, iterate=False
     )
     assert recipe.split == SplitSettings(
-        kind="random", ratios=(0.7, 0.15, 0.15), folds=5, fold=0, name=None, validation=0.1, cold="keep"
+        kind="random", ratios=(0.7, 0.15, 0.15), folds=5, fold=None, name=None, validation=0.1, cold="keep"
     )
     assert recipe.training.model_dump() == {
         "optimizer": "adam",
@@ -221,7 +221,7 @@ def test_recipes_that_build_on_each_other_are_refused(recipe_file, tmp_path):
 def test_an_empty_file_gives_the_defaults(recipe_file):
     recipe = load_recipe("pmf", "toy", recipe_file(""))
     assert recipe.training == TrainingSettings()
-    assert recipe.task == {"loss": "mse", "mask_target": True, "rows_from": "train"}
+    assert recipe.task == {"loss": "mse", "mask_target": True, "rows_from": "train", "examples": "pairs"}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,22 @@ def test_the_folds_of_a_k_fold_split_are_disjoint_and_cover_the_data(toy):
     assert sum(map(len, tests)) == len(toy)
 
 
+def test_without_a_fold_the_seeds_are_the_folds_of_one_partition(toy):
+    settings = SplitSettings(kind="k-fold", folds=3)
+    by_seed = [make_split(toy, settings, seed=seed) for seed in range(6)]
+    for seed, split in enumerate(by_seed):
+        named = SplitSettings(kind="k-fold", folds=3, fold=seed % 3)
+        same = make_split(toy, named, seed=seed // 3)
+        assert pairs(split.test) == pairs(same.test)
+        assert pairs(split.validation) == pairs(same.validation)
+        assert split.protocol == same.protocol
+    for first in (0, 3):
+        tests = [pairs(split.test) for split in by_seed[first : first + 3]]
+        assert set().union(*tests) == pairs(toy)
+        assert sum(map(len, tests)) == len(pairs(toy))
+    assert pairs(by_seed[0].test) != pairs(by_seed[3].test)
+
+
 def test_a_given_split_is_asked_for_by_name(toy, monkeypatch):
     rows = np.arange(len(toy))
     published = Split(toy.take(rows[:200]), toy.take(rows[200:250]), toy.take(rows[250:]), "published")

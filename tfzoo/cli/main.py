@@ -109,6 +109,11 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("--no-export", action="store_true", help="do not export a SavedModel")
     parser.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write curves and the items' vectors into the folder of the run, for TensorBoard",
+    )
     _device_options(parser)
 
 
@@ -193,6 +198,9 @@ def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--model", action="append", default=[], metavar="NAME", help="this model's runs alone"
     )
     parser.add_argument("--all", action="store_true", help="all tables")
+    parser.add_argument(
+        "--preset", choices=["quick"], help="quick: every model once on ml-100k, as --table quick"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0..N-1 of each run (default: 1)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once (default: 1)")
     parser.add_argument("--fresh", action="store_true", help="also train what --results already holds")

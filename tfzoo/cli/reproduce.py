@@ -27,9 +27,10 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     if options.jobs < 1:
         raise UsageError(f"--jobs must be at least 1. Received {options.jobs}.")
-    if not (options.table or options.model or options.all):
-        raise UsageError("Say what to reproduce: --table, --model or --all.")
-    jobs = plan(options.table, options.model, options.seeds)
+    tables = [*options.table, *([options.preset] if options.preset else [])]
+    if not (tables or options.model or options.all):
+        raise UsageError("Say what to reproduce: --table, --preset, --model or --all.")
+    jobs = plan(tables, options.model, options.seeds)
     kept = [options.output] if options.fresh else [options.output, options.results]
     missing = [job for job in jobs if job.record(kept) is None]
     say(f"{len(jobs)} runs; {len(jobs) - len(missing)} have a record, {len(missing)} are to be trained.")

@@ -156,7 +156,8 @@ def k_fold_split(
     rows = shuffled_rows(interactions, seed)
     parts = np.array_split(rows, folds)
     rest = np.concatenate([part for number, part in enumerate(parts) if number != fold])
-    protocol = f"{folds}-fold, fold {fold}, {100 * validation:g} % of the rest for validation, seed {seed}"
+    rest_of = f"{100 * validation:g} % of the rest for validation"
+    protocol = f"{folds}-fold cross-validation, {rest_of}, fold {fold}, seed {seed}"
     return hold_out(interactions, rest, parts[fold], validation, protocol)
 
 

@@ -45,8 +45,12 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "Written by `tfzoo results` from the run records in `results/`; every figure has a record.",
         "Settings and epochs are chosen on validation; a figure is the mean and the standard deviation",
         "of the test part over the seeds. The verdict on a row is the worst of its printed figures:",
-        "*reproduced* (ours rounds to the printed figure, or lies within 1 % of it), *better*, or",
-        "*not reproduced*. `results.csv` has every metric, its gap and the command that trains it again.",
+        "*reproduced* (ours rounds to the printed figure, or lies within 1 % of it), *better*, *not",
+        "reproduced*, or *not comparable*: the printed figure is of another protocol, or the model is a",
+        "reconstruction, because its paper could not be read in full.",
+        "`results.csv` has every metric, its gap and the command that trains it again.",
+        "",
+        _effort(summaries),
     ]
     for (dataset, protocol, definition), chosen in tables_of(summaries).items():
         metrics = _headline(chosen)
@@ -85,6 +89,16 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "`python scripts/train.py --model MODEL --dataset DATASET --recipe RECIPE --seeds N`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _effort(summaries: Sequence[Summary]) -> str:
+    """Return what it takes to train everything again."""
+    records = [record for summary in summaries for record in summary.records]
+    hours = sum(record.timing["train_seconds"] for record in records) / 3600
+    return (
+        f"{len(records)} runs stand behind this page; their recorded training times add up to {hours:.1f} "
+        "hours, one after another. `python scripts/reproduce.py --all --fresh` trains the tables again."
+    )
 
 
 def plotted_metric(summaries: Sequence[Summary]) -> str:

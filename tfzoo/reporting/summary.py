@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,10 +12,11 @@ from typing import Any
 
 from tfzoo.errors import UsageError
 from tfzoo.files import write_text
+from tfzoo.models import model_info
 from tfzoo.tasks import Task, get_task
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
-from tfzoo.training.settings import Recipe, parse
+from tfzoo.training.settings import Recipe, Reported, parse
 
 REFITTED = ", refitted with validation"
 
@@ -41,8 +43,9 @@ class Summary:
 
     @property
     def protocol(self) -> str:
-        """How the data was divided, without the seed."""
-        return self.first.protocol.replace(f", seed {self.first.seed}", "")
+        """How the data was divided, without the seed and, where the seed chooses it, the fold."""
+        chosen = "seed" if self.first.recipe.get("split", {}).get("fold") is not None else "seed|fold"
+        return re.sub(rf", ({chosen}) \d+", "", self.first.protocol)
 
     @property
     def refitted(self) -> bool:
@@ -54,6 +57,8 @@ class Summary:
         """The recipe without its prose and the paper's figures, complete with today's defaults."""
         where = f"the record of {self.first.dataset} {self.first.model}"
         recipe = parse(Recipe, self.first.recipe, where).model_dump(mode="json")
+        if recipe["split"]["kind"] != "k-fold":
+            recipe["split"].pop("fold")  # It has no meaning there, and its default has changed.
         return {k: v for k, v in recipe.items() if k not in ("description", "reported")}
 
     @property
@@ -71,11 +76,20 @@ class Summary:
     def remark(self) -> str:
         """Why ours differ from the paper's figures: as the package says today, else the record."""
         recorded = "" if self.first.paper is None else str(self.first.paper["remark"])
+        today = self._reported_today()
+        return today.remark if today and today.remark else recorded
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the paper's figures are of this model, protocol and metric, as the package says today."""
+        today = self._reported_today()
+        return not model_info(self.first.model).reconstruction and (today is None or today.comparable)
+
+    def _reported_today(self) -> Reported | None:
         try:
-            recipe = load_recipe(self.first.model, self.first.dataset, self.recipe)
+            return load_recipe(self.first.model, self.first.dataset, self.recipe).reported
         except UsageError:
-            return recorded
-        return recipe.reported.remark if recipe.reported and recipe.reported.remark else recorded
+            return None
 
     def reported(self, metric: str) -> float | None:
         """Return the paper's figure, or None where it prints none."""

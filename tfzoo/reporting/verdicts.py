@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from tfzoo.reporting.summary import Summary
 
 REPRODUCED, BETTER, NOT_REPRODUCED = "reproduced", "better", "not reproduced"
+NOT_COMPARABLE = "not comparable"
 TOLERANCE = 0.01
 
 
@@ -19,7 +20,8 @@ class Line:
 
     Attributes:
         gap: ours - printed.
-        verdict: see `verdict`; empty without a printed figure.
+        verdict: see `verdict`; ``not comparable`` for reconstructed models and for figures of another
+            protocol; empty without a printed figure.
         reason: why ours differ, where that is known.
         seconds: of training, mean over the seeds.
         command: trains the runs again.
@@ -66,7 +68,7 @@ def verdict(ours: float, printed: float, *, maximize: bool) -> str:
 def row_verdict(summary: Summary) -> str:
     """Return the verdict on all printed metrics of a summary: the worst of them; empty without any."""
     found = {line.verdict for line in lines(summary) if line.verdict}
-    for worst in (NOT_REPRODUCED, REPRODUCED, BETTER):
+    for worst in (NOT_COMPARABLE, NOT_REPRODUCED, REPRODUCED, BETTER):
         if worst in found:
             return worst
     return ""
@@ -79,13 +81,16 @@ def lines(summary: Summary) -> Iterator[Line]:
         f"python scripts/train.py --model {first.model} --dataset {first.dataset} --recipe {summary.recipe} "
         f"--seeds {len(summary.records)}"
     )
-    # Both read the recipe again: once for all metrics.
-    maximize, remark = summary.task.maximize, summary.remark
+    # These read the recipe again: once for all metrics.
+    maximize, remark, comparable = summary.task.maximize, summary.remark, summary.comparable
     seconds = sum(record.timing["train_seconds"] for record in summary.records) / len(summary.records)
     for part in summary.parts:
         for metric in first.metrics[part]:
             printed = summary.reported(metric) if part == "test" else None
             ours = summary.mean(metric, part)
+            found = ""
+            if printed is not None:
+                found = verdict(ours, printed, maximize=maximize) if comparable else NOT_COMPARABLE
             yield Line(
                 dataset=first.dataset,
                 protocol=summary.protocol,
@@ -99,7 +104,7 @@ def lines(summary: Summary) -> Iterator[Line]:
                 deviation=summary.deviation(metric, part),
                 seeds=len(summary.records),
                 gap=None if printed is None else ours - printed,
-                verdict="" if printed is None else verdict(ours, printed, maximize=maximize),
+                verdict=found,
                 reason="" if printed is None else remark,
                 parameters=first.parameters,
                 seconds=seconds,

@@ -49,7 +49,8 @@ class SplitSettings(Settings):
             ``strong-generalization`` (held-out users) or ``sessions`` (the latest sessions).
         ratios: shares of train, validation and test of a random, chronological or per-user split.
         folds: number of folds of a k-fold split.
-        fold: the test fold, counted from 0.
+        fold: the test fold, counted from 0; null: the seed chooses it, so that seeds
+            ``0..folds - 1`` are the folds of one partition, the next ones of another.
         name: name of a published split, such as ``u1`` of ml-100k.
         validation: share of the training rows (or sessions) that a k-fold, given or sessions
             split holds out.
@@ -74,7 +75,7 @@ class SplitSettings(Settings):
     ] = "random"
     ratios: tuple[float, float, float] = (0.7, 0.15, 0.15)
     folds: Annotated[int, Field(ge=2)] = 5
-    fold: Annotated[int, Field(ge=0)] = 0
+    fold: Annotated[int, Field(ge=0)] | None = None
     name: str | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     leave: Count = 1
@@ -151,11 +152,14 @@ class Reported(Settings):
         source: table or section they stand in.
         metrics: metric name -> value.
         remark: why ours differ, where that is known.
+        comparable: the figures are of the same protocol and metric as ours; if not, they are
+            printed beside ours without a verdict.
     """
 
     source: str
     metrics: dict[str, float]
     remark: str = ""
+    comparable: bool = True
 
 
 class Recipe(Settings):

@@ -57,8 +57,12 @@ def _split(source: Interactions, settings: SplitSettings, seed: int) -> Split:
             source, seed=seed, test_seconds=settings.test_seconds, validation=settings.validation
         )
     if settings.kind == "k-fold":
+        if settings.fold is None:
+            seed, fold = divmod(seed, settings.folds)
+        else:
+            fold = settings.fold
         return k_fold_split(
-            source, seed=seed, folds=settings.folds, fold=settings.fold, validation=settings.validation
+            source, seed=seed, folds=settings.folds, fold=fold, validation=settings.validation
         )
     if settings.name is None:
         raise UsageError("A given split needs split.name, such as u1 for ml-100k.")
