@@ -37,6 +37,7 @@ def run(
     *,
     resume: bool = False,
     on_epoch: Callable[[TrainingState], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> tuple[RunRecord, Path]:
     """Train, evaluate and record one experiment.
 
@@ -45,6 +46,8 @@ def run(
         output: folder of all runs.
         resume: continue from a checkpoint, or return the record of a finished run.
         on_epoch: called after each epoch.
+        on_stage: called before each training with ``pilot``, ``refit``, or an empty text for the
+            training between them; epochs count from 1 in each.
 
     Returns:
         The record and the run's folder, which holds ``record.json``, ``model.keras``,
@@ -54,7 +57,7 @@ def run(
         TfzooError: another process is training in the folder, or a file cannot be written.
     """
     folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed)
-    options = _Options(folder, resume, experiment.fingerprint(), on_epoch)
+    options = _Options(folder, resume, experiment.fingerprint(), on_epoch, on_stage)
     with hold_folder(folder):
         record = _finished_run(folder, options.fingerprint) if resume else None
         if record is None:
@@ -70,6 +73,7 @@ class _Options:
     resume: bool
     fingerprint: str
     on_epoch: Callable[[TrainingState], None] | None
+    on_stage: Callable[[str], None] | None
 
 
 def _run(experiment: Experiment, options: _Options) -> RunRecord:
@@ -158,6 +162,8 @@ def _train(
             seed=experiment.seed,
         )
     evaluator = build_evaluator(experiment.task, model, features, experiment.split)
+    if options.on_stage is not None:
+        options.on_stage(Path(checkpoint).stem.removeprefix("checkpoint").removeprefix("-"))
     trainer = Trainer(
         model, experiment.task, features, experiment.split.train, training, seed=experiment.seed
     )

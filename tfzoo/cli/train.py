@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfzoo.cli.common import check_writable, configure_device, console, data_source, load_data, say
 from tfzoo.cli.display import print_summary
 from tfzoo.cli.export import export_run
+from tfzoo.cli.tensorboard import Board
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
@@ -49,7 +50,9 @@ def run(options: argparse.Namespace) -> None:
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
     for note in experiments[0].interactions.notes[len(interactions.notes) :]:
         say(f"  {note}")
-    runs = [_train(experiment, options.output, options.resume) for experiment in experiments]
+    runs = [
+        _train(experiment, options.output, options.resume, options.tensorboard) for experiment in experiments
+    ]
     records = [record for record, _ in runs]
     for summary in summarise(records):
         print_summary(summary)
@@ -70,9 +73,11 @@ def best_run(task: Task, records: list[RunRecord]) -> int:
     return min(range(len(records)), key=figure)
 
 
-def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecord, Path]:
+def _train(experiment: Experiment, output: Path, resume: bool, tensorboard: bool) -> tuple[RunRecord, Path]:
     recipe, seed, task = experiment.recipe, experiment.seed, experiment.task
     epochs = recipe.training.epochs
+    folder = run_folder(output, recipe, experiment.interactions.name, seed)
+    board = Board(folder, resume=resume) if tensorboard else None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -84,6 +89,8 @@ def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecor
         bar = progress.add_task(f"{recipe.model} seed {seed}", total=epochs, status="starting")
 
         def show(state: TrainingState) -> None:
+            if board is not None:
+                board.on_epoch(state)
             status = f"loss {state.history[-1]['loss']:.4f}"
             if state.best_epoch:
                 status += (
@@ -93,11 +100,20 @@ def _train(experiment: Experiment, output: Path, resume: bool) -> tuple[RunRecor
             if not console.is_terminal and state.epoch % max(1, epochs // 10) == 0:
                 say(f"{recipe.model} seed {seed} epoch {state.epoch}/{epochs} {status}")
 
-        record, folder = run_experiment(experiment, output, resume=resume, on_epoch=show)
+        record, folder = run_experiment(
+            experiment,
+            output,
+            resume=resume,
+            on_epoch=show,
+            on_stage=None if board is None else board.on_stage,
+        )
         progress.update(bar, total=record.timing["epochs"], completed=record.timing["epochs"])
     shown = " ".join(f"{metric} {record.metrics['test'][metric]:.4f}" for metric in task.headline)
     epochs_run = (
         f", best epoch {record.best_epoch} of {record.timing['epochs']:.0f}" if record.best_epoch else ""
     )
     say(f"{recipe.model} seed {seed}: test {shown}{epochs_run}, {record.timing['train_seconds']:.0f} s")
+    if board is not None:
+        board.finish(experiment, record)
+        say(f"TensorBoard: {board.folder}")
     return record, folder
