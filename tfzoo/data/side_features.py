@@ -46,7 +46,7 @@ def _categories(values: NDArray) -> pd.DataFrame:
         # Many more texts than rows of categories cost memory for nothing.
         if texts.str.split(SEPARATOR).explode().nunique() > MOST_CATEGORIES + 1:
             return pd.DataFrame(index=range(len(values)))
-        known = texts.str.get_dummies(SEPARATOR)
+        known = texts.str.get_dummies(SEPARATOR).drop(columns="", errors="ignore")
     else:
         numbers = pd.Series(values[1:].astype(np.float64))
         many = numbers.nunique() > BUCKETS
