@@ -29,7 +29,7 @@ SMALL = {
 
 # By task, the names of a model's inputs and outputs, sorted, as patterns.
 INPUTS = {
-    "rating": r"item_(id|row) user_(id|row)",
+    "rating": r"(item_features )?item_(id|row) (user_features )?user_(id|row)( user_row)?",
     "review-rating": r"item_tokens user_tokens",
     "implicit": r"item_id user_id",
     "reconstruction": r"(user_id )?user_row",

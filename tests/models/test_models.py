@@ -182,7 +182,7 @@ def test_towers_and_head_compose_to_the_model(name):
     vectors = {}
     for side in ("user", "item"):
         tower = model.get_layer(f"{side}_tower")
-        assert [tensor.name.partition("_")[0] for tensor in tower.inputs] == [side]
+        assert {tensor.name.partition("_")[0] for tensor in tower.inputs} == {side}
         vector = tower({tensor.name: inputs[tensor.name] for tensor in tower.inputs})
         vectors[f"{side}_vector"] = vector[:, tf.newaxis] if pairs else vector
     found = model.get_layer("head")(vectors)

@@ -43,8 +43,8 @@ def rate(model, inputs):
     return model(inputs, training=False)["rating"].numpy()
 
 
-def test_every_rating_model_is_counted():
-    assert PARAMETERS.keys() == ML_100K.keys() == set(models_of("rating"))
+def test_every_counted_model_is_a_rating_model():
+    assert PARAMETERS.keys() == ML_100K.keys() <= set(models_of("rating"))
 
 
 @pytest.mark.parametrize(("num_users", "num_items"), [(943, 1682), (6040, 3706)])

@@ -9,7 +9,7 @@ from tfzoo.data.splits import Split
 from tfzoo.tasks import get_task
 from tfzoo.tasks.factors import fold
 
-INNER_PRODUCTS = {"pmf", "biased-mf", "dcf", "delcr", "delcr-woe", "gmf", "bmf", "bpr-mf"}
+INNER_PRODUCTS = {"pmf", "biased-mf", "svdpp", "dcf", "delcr", "delcr-woe", "gmf", "bmf", "bpr-mf"}
 
 
 def scorer_of(name, train, **options):

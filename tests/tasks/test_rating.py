@@ -19,7 +19,8 @@ MODELS = {
     "delcr": {**SMALL, "biases": True},
     "dcf": SMALL,
     "pmf": {},
-    "biased-mf": {"embedding_dim": 4, "mean_rating": 3.0},
+    "biased-mf": {"embedding_dim": 4, "mean_rating": 3.0, "frequency_exponent": 0.5},
+    "svdpp": {"embedding_dim": 4, "mean_rating": 3.0},
 }
 ROW_MODELS = ("edrs-woe", "dcf")
 

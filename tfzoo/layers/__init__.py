@@ -16,13 +16,15 @@ from tfzoo.layers.pair_head import (
     neumf_head,
 )
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
+from tfzoo.layers.set_embedding import BaselineResiduals, SetEmbedding
 from tfzoo.layers.text import TextConvolution, WordTable, text_tower
 from tfzoo.layers.tied import Bias, TiedProjection
-from tfzoo.layers.towers import dot_head, embedding_tower, mlp_head, row_tower, two_tower_model
+from tfzoo.layers.towers import dot_head, embedding_tower, mlp_head, row_tower, set_counts, two_tower_model
 from tfzoo.layers.variational import GaussianCode
 
 __all__ = [
     "AbsoluteError",
+    "BaselineResiduals",
     "Bias",
     "BlockUniform",
     "Corruption",
@@ -38,6 +40,7 @@ __all__ = [
     "PairDense",
     "PairDot",
     "PairOutput",
+    "SetEmbedding",
     "SquaredError",
     "TextConvolution",
     "TiedProjection",
@@ -55,6 +58,7 @@ __all__ = [
     "mlp_pair_head",
     "neumf_head",
     "row_tower",
+    "set_counts",
     "text_tower",
     "two_tower_model",
 ]

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
+from tfzoo.layers.pair_layers import FrequencyPenalty
 
 
 def embedding_tower(
@@ -21,9 +23,13 @@ def embedding_tower(
     *,
     units: tuple[int, ...] = (),
     last_activation: str | None = "relu",
+    use_bias: bool = True,
     initializer: str | keras.Initializer = "uniform",
+    constraint: str | keras.constraints.Constraint | None = None,
     dense_l2: float = 0.0,
     lookup_l2: float = 0.0,
+    bias_l2: float | None = None,
+    frequency_exponent: float | None = None,
     output_l2: float = 0.0,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
@@ -37,9 +43,14 @@ def embedding_tower(
         embedding_dim: width of the embedding.
         units: widths of the layers, all relu but for the last.
         last_activation: activation of the last layer.
+        use_bias: the layers have biases.
         initializer: initialiser of the table.
+        constraint: what the table's rows must satisfy, such as ``"non_neg"``.
         dense_l2: L2 on kernels and biases of the layers.
         lookup_l2: L2 on the looked-up rows, mean over the batch.
+        bias_l2: L2 on the looked-up biases of the ids; None for that of the rows.
+        frequency_exponent: divide L2 by the id's number of ratings to this power; the numbers are
+            assigned by `set_counts`. None and 0 leave it as it is.
         output_l2: L2 on the output of the last layer, mean over the batch.
         embedding_dropout: dropout rate on the embedding.
         dropout: dropout rate after each layer.
@@ -50,18 +61,26 @@ def embedding_tower(
     """
     ids = keras.Input((), dtype="int32", name=f"{side}_id")
 
-    def look_up(name: str, width: int, start: str | keras.Initializer) -> Any:
-        table = IdEmbedding(num_ids + 1, width, embeddings_initializer=start, name=f"{side}_{name}")
-        return KnownIdPenalty(lookup_l2)(table(ids), ids) if lookup_l2 else table(ids)
+    def look_up(name: str, width: int, l2: float, **options: Any) -> Any:
+        rows = IdEmbedding(num_ids + 1, width, name=f"{side}_{name}", **options)(ids)
+        if not l2:
+            return rows
+        if not frequency_exponent:
+            return KnownIdPenalty(l2)(rows, ids)
+        # Its unit is half a square.
+        penalty = FrequencyPenalty(num_ids, 2.0 * l2, frequency_exponent, name=f"{side}_{name}_penalty")
+        return penalty(rows, ids)
 
-    vector = look_up("embedding", embedding_dim, initializer)
+    table = {"embeddings_initializer": initializer, "embeddings_constraint": constraint}
+    vector = look_up("embedding", embedding_dim, lookup_l2, **table)
     if embedding_dropout:
         vector = layers.Dropout(embedding_dropout)(vector)
-    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout)
+    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout, use_bias)
     if output_l2:
         vector = KnownIdPenalty(output_l2)(vector, ids)
     if bias:
-        vector = ops.concatenate([vector, look_up("bias", 1, "zeros")], axis=-1)
+        offset = look_up("bias", 1, lookup_l2 if bias_l2 is None else bias_l2, embeddings_initializer="zeros")
+        vector = ops.concatenate([vector, offset], axis=-1)
     return keras.Model({f"{side}_id": ids}, _float32(vector), name=f"{side}_tower")
 
 
@@ -199,12 +218,31 @@ def two_tower_model(
     return keras.Model(inputs, {"rating": head(vectors)}, name=name)
 
 
+def set_counts(model: keras.Model, matrix: Any) -> None:
+    """Give the penalties that fall with frequency the number of ratings of every user and item.
+
+    Args:
+        model: a model with a ``user_tower`` and an ``item_tower``.
+        matrix: `scipy.sparse.csr_matrix` ``[num_users + 1, num_items + 1]``, one entry a rating.
+    """
+    for axis, side in ((1, "user"), (0, "item")):
+        counts = np.asarray(matrix.getnnz(axis=axis), np.float32)
+        for layer in model.get_layer(f"{side}_tower").layers:
+            if isinstance(layer, FrequencyPenalty):
+                layer.counts.assign(counts)
+
+
 def _dense_stack(
-    tensor: Any, units: tuple[int, ...], last_activation: str | None, l2: float, dropout: float
+    tensor: Any,
+    units: tuple[int, ...],
+    last_activation: str | None,
+    l2: float,
+    dropout: float,
+    use_bias: bool = True,
 ) -> Any:
     for position, width in enumerate(units, start=1):
         activation = last_activation if position == len(units) else "relu"
-        tensor = layers.Dense(width, activation=activation, **_penalties(l2))(tensor)
+        tensor = layers.Dense(width, activation, use_bias=use_bias, **_penalties(l2))(tensor)
         if dropout:
             tensor = layers.Dropout(dropout)(tensor)
     return tensor

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from tfzoo.layers import dot_head, embedding_tower, two_tower_model
+from tfzoo.layers import dot_head, embedding_tower, set_counts, two_tower_model
 from tfzoo.models.registry import Paper, register_model
 
 PMF_PAPER = Paper(
@@ -75,13 +77,15 @@ def PMF(
     return two_tower_model(*towers, head, name="pmf")
 
 
-@register_model("biased-mf", task="rating", paper=BIASED_MF_PAPER)
+@register_model("biased-mf", task="rating", paper=BIASED_MF_PAPER, solve=set_counts)
 def BiasedMF(
     num_users: int,
     num_items: int,
     *,
     embedding_dim: int = 100,
     lookup_l2: float = 0.02,
+    bias_l2: float | None = None,
+    frequency_exponent: float = 0.0,
     initial_stddev: float = 0.1,
     embedding_dropout: float = 0.0,
     mean_rating: float = 0.0,
@@ -95,7 +99,10 @@ def BiasedMF(
         num_users: number of known users.
         num_items: number of known items.
         embedding_dim: number of factors.
-        lookup_l2: L2 on the looked-up rows and biases, per example.
+        lookup_l2: L2 on the looked-up rows, per example.
+        bias_l2: L2 on the looked-up biases, per example; None for ``lookup_l2``.
+        frequency_exponent: divide both by the number of ratings of the id to this power
+            (0.5 is the "frequency regularisation" of MyMediaLite); `set_counts` counts them.
         initial_stddev: standard deviation of the initial factors; biases start at 0.
         embedding_dropout: dropout rate on the factors.
         mean_rating: the mean training rating, a constant.
@@ -108,9 +115,18 @@ def BiasedMF(
     Differences from the paper:
         Adam on mini-batches instead of one stochastic gradient step a rating. The defaults are
         those of Surprise's SVD (100 factors, lambda 0.02), the usual reference implementation.
+        One lambda serves factors and biases in the paper, whatever the number of ratings.
     """
     towers = _factors(
-        num_users, num_items, embedding_dim, lookup_l2, initial_stddev, embedding_dropout, bias=True
+        num_users,
+        num_items,
+        embedding_dim,
+        lookup_l2,
+        initial_stddev,
+        embedding_dropout,
+        bias=True,
+        bias_l2=bias_l2,
+        frequency_exponent=frequency_exponent,
     )
     head = dot_head(embedding_dim + 1, biases=True, mean_rating=mean_rating)
     return two_tower_model(*towers, head, name="biased-mf")
@@ -123,8 +139,7 @@ def _factors(
     lookup_l2: float,
     initial_stddev: float,
     embedding_dropout: float,
-    *,
-    bias: bool = False,
+    **options: Any,
 ) -> tuple[keras.Model, keras.Model]:
     user_tower, item_tower = (
         embedding_tower(
@@ -134,7 +149,7 @@ def _factors(
             initializer=keras.initializers.RandomNormal(stddev=initial_stddev),
             lookup_l2=lookup_l2,
             embedding_dropout=embedding_dropout,
-            bias=bias,
+            **options,
         )
         for side, num_ids in (("user", num_users), ("item", num_items))
     )
