@@ -25,11 +25,12 @@ SMALL = {
     "gru4rec": {"units": (6, 4)},
     "mult-dae": {"latent_dim": 6},
     "mult-vae": {"hidden_units": (9,), "latent_dim": 6},
+    "pure-svd": {"factors": 3},
 }
 
 # By task, the names of a model's inputs and outputs, sorted, as patterns.
 INPUTS = {
-    "rating": r"(item_features )?item_(id|row) (user_features )?user_(id|row)( user_row)?",
+    "rating": r"(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?",
     "review-rating": r"item_tokens user_tokens",
     "implicit": r"item_id user_id",
     "reconstruction": r"(user_id )?user_row",

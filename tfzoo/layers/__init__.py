@@ -1,11 +1,12 @@
 """Keras layers and sub-models that two models or more use; `keras` and `keras.ops` only."""
 
-from tfzoo.layers.closed_form import ItemOffset, ItemWeights, column_products, known_columns
+from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
 from tfzoo.layers.losses import AbsoluteError, SquaredError
+from tfzoo.layers.neighbours import IdTable, NeighbourMean, RowResiduals, neighbour_model
 from tfzoo.layers.pair_head import (
     catalogue_scores,
     dot_pair_head,
@@ -17,6 +18,7 @@ from tfzoo.layers.pair_head import (
 )
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
 from tfzoo.layers.set_embedding import BaselineResiduals, SetEmbedding
+from tfzoo.layers.stored_users import StoredUsers
 from tfzoo.layers.text import TextConvolution, WordTable, text_tower
 from tfzoo.layers.tied import Bias, TiedProjection
 from tfzoo.layers.towers import dot_head, embedding_tower, mlp_head, row_tower, set_counts, two_tower_model
@@ -33,15 +35,20 @@ __all__ = [
     "GRUStep",
     "GaussianCode",
     "IdEmbedding",
+    "IdTable",
+    "ItemFactors",
     "ItemOffset",
     "ItemScores",
     "ItemWeights",
     "KnownIdPenalty",
+    "NeighbourMean",
     "PairDense",
     "PairDot",
     "PairOutput",
+    "RowResiduals",
     "SetEmbedding",
     "SquaredError",
+    "StoredUsers",
     "TextConvolution",
     "TiedProjection",
     "WordTable",
@@ -56,6 +63,7 @@ __all__ = [
     "known_columns",
     "mlp_head",
     "mlp_pair_head",
+    "neighbour_model",
     "neumf_head",
     "row_tower",
     "set_counts",

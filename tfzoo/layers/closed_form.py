@@ -60,6 +60,39 @@ class ItemWeights(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfzoo")
+class ItemFactors(keras.layers.Layer):
+    """Multiplies rows by ``V V'``, with a V that gradient descent does not change.
+
+    Args:
+        factors: number of columns of V.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Call arguments:
+        rows: ``[B, n]``.
+
+    Returns:
+        Scores ``[B, n]``.
+    """
+
+    def __init__(self, factors: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factors = factors
+
+    def build(self, input_shape: Any) -> None:
+        """Create V for rows ``[B, n]``, all zero."""
+        shape = (input_shape[-1], self.factors)
+        self.kernel = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="kernel")
+
+    def call(self, rows: Any) -> Any:
+        """Score."""
+        return ops.matmul(ops.matmul(rows, self.kernel), ops.transpose(self.kernel))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "factors": self.factors}
+
+
+@keras.saving.register_keras_serializable("tfzoo")
 class ItemOffset(keras.layers.Layer):
     """Adds a number of each item that gradient descent does not change, at first 0.
 

@@ -8,7 +8,7 @@ import keras
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError
-from tfzoo.layers import IdEmbedding
+from tfzoo.layers import IdEmbedding, IdTable
 
 
 def check_tables(model: keras.Model, interactions: Interactions) -> None:
@@ -35,5 +35,5 @@ def _sizes(model: keras.Model) -> Iterator[tuple[str, str, int]]:
                 yield name, widths[name], tensor.shape[-1]
     for layer in model._flatten_layers():
         side = layer.name.partition("_")[0]
-        if isinstance(layer, IdEmbedding) and side in ("user", "item"):
+        if isinstance(layer, IdEmbedding | IdTable) and side in ("user", "item"):
             yield layer.name, side, layer.input_dim
