@@ -1,5 +1,6 @@
 """Summaries over seeds, by hand; tables; collected records."""
 
+import itertools
 import json
 import math
 
@@ -7,7 +8,7 @@ import pytest
 
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.reporting.results import markdown, metric_rows
-from tfzoo.reporting.summary import collect, load_records, summarise
+from tfzoo.reporting.summary import CURVE_EPOCHS, collect, load_records, short_history, summarise
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe
@@ -248,6 +249,49 @@ def test_collect_drops_the_history_and_nothing_else(tmp_path):
     assert found.history == []
     assert found == original.model_copy(update={"history": []})
     assert original.history == [{"loss": 1.0}]
+
+
+def long_record(epochs, **changes):
+    """Return a record of seed 0 with all that a training measures, and a refit."""
+    history = [
+        {"loss": 1 / 3 + epoch, "val_rmse": 2 / 3 + epoch, "val_mae": 0.5} for epoch in range(1, epochs + 1)
+    ]
+    return record(0, history=[*history, {"loss": 9.0, "refit": 1.0}], best_epoch=epochs - 1, **changes)
+
+
+def test_the_first_seed_keeps_a_short_curve(tmp_path):
+    original = long_record(3)
+    found = RunRecord.load(collect(original, tmp_path))
+    assert found.history == [
+        {"epoch": epoch, "loss": round(1 / 3 + epoch, 5), "val_rmse": round(2 / 3 + epoch, 5)}
+        for epoch in (1, 2, 3)
+    ]
+    assert found.model_copy(update={"history": []}) == original.model_copy(update={"history": []})
+    # What was collected can be collected once more.
+    assert short_history(found) == found.history
+
+
+@pytest.mark.parametrize("epochs", [40, 41, 500, 1999])
+def test_long_curves_are_thinned_and_small(tmp_path, epochs):
+    path = collect(long_record(epochs), tmp_path / "with")
+    without = collect(long_record(epochs).model_copy(update={"history": []}), tmp_path / "without")
+    assert path.stat().st_size - without.stat().st_size < 4096
+    numbers = [row["epoch"] for row in RunRecord.load(path).history]
+    assert {1, epochs - 1, epochs} <= set(numbers)
+    assert numbers == sorted(set(numbers))
+    assert min(epochs, 20) <= len(numbers) <= CURVE_EPOCHS + 3
+    gaps = [later - former for former, later in itertools.pairwise(numbers)]
+    assert max(gaps) <= -(-epochs // CURVE_EPOCHS)
+
+
+def test_epochs_without_validation_are_left_out_first():
+    history = [
+        {"loss": float(epoch), **({"val_rmse": 1.0} if epoch % 5 == 0 else {})} for epoch in range(1, 101)
+    ]
+    kept = short_history(record(0, history=history, best_epoch=50))
+    assert [row["epoch"] for row in kept] == [1, *range(5, 101, 5)]
+    assert all("val_rmse" in row for row in kept[1:])
+    assert kept[0] == {"epoch": 1, "loss": 1}
 
 
 def test_records_of_a_file_are_not_collected(tmp_path):

@@ -148,7 +148,10 @@ def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--plots", type=Path, metavar="FOLDER", help="draw the tables; needs the extra 'plots'"
     )
     parser.add_argument(
-        "--collect", type=Path, metavar="FOLDER", help="copy the records there, without their history"
+        "--collect",
+        type=Path,
+        metavar="FOLDER",
+        help="copy the records there, with a short history of seed 0",
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tfzoo.cli.common import say
 from tfzoo.cli.display import print_summary
 from tfzoo.files import write_text
-from tfzoo.reporting.plots import comparison_name, cutoffs, plot_comparison, plot_cutoffs
 from tfzoo.reporting.results import markdown, plotted_metric, tables_of
 from tfzoo.reporting.summary import Summary, collect, load_records, summarise
+from tfzoo.reporting.table_plots import table_plots
 from tfzoo.reporting.verdicts import csv_text
 
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_plots(summaries: Sequence[Summary], folder: Path) -> Iterator[Path]:
-    """Draw, for each table, its first metric beside the printed figures, and against the list's length.
+    """Draw the plots of each table, see `table_plots`.
 
     Args:
         summaries: of all records.
@@ -45,9 +45,5 @@ def write_plots(summaries: Sequence[Summary], folder: Path) -> Iterator[Path]:
         The files, as they are written.
     """
     for (dataset, protocol, _), chosen in tables_of(summaries).items():
-        metric = plotted_metric(chosen)
-        yield from plot_comparison(chosen, metric, folder / comparison_name(dataset, protocol, metric))
-        if any(len(cutoffs(summary, "ndcg")) > 1 for summary in chosen):
-            yield from plot_cutoffs(
-                chosen, "ndcg", folder / comparison_name(dataset, protocol, "ndcg by length")
-            )
+        for plot in table_plots(dataset, protocol, chosen, plotted_metric(chosen)):
+            yield from plot.draw(folder / plot.name)

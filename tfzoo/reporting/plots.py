@@ -75,23 +75,19 @@ def plot_history(record: RunRecord, target: Path) -> list[Path]:
 
     Raises:
         UsageError: matplotlib is missing, or the record has no history, as closed forms and
-            collected records.
+            most collected records.
     """
-    epochs = [epoch for epoch in record.history if "refit" not in epoch]
+    epochs = curve_points(record)
     if not epochs:
         raise UsageError(f"The record of {record.model} on {record.dataset} has no history to plot.")
     figure, axes = new_figure(6.0, 3.6)
-    numbers = range(1, len(epochs) + 1)
-    axes.plot(numbers, [epoch["loss"] for epoch in epochs], color=OURS, label="training loss")
+    axes.plot(*_line(epochs, "loss"), color=OURS, label="training loss")
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     monitor = f"val_{Summary((record,)).task.monitor}"
-    points = [
-        (number, epoch[monitor]) for number, epoch in zip(numbers, epochs, strict=True) if monitor in epoch
-    ]
-    if points:
+    if any(monitor in epoch for epoch in epochs):
         right = axes.twinx()
-        right.plot(*zip(*points, strict=True), color=PRINTED, marker=".", label=monitor)
+        right.plot(*_line(epochs, monitor), color=PRINTED, marker=".", label=monitor)
         right.set_ylabel(monitor)
         right.legend(loc="upper right", fontsize=8)
     if record.best_epoch:
@@ -136,3 +132,57 @@ def cutoffs(summary: Summary, metric: str) -> list[tuple[int, float]]:
     """Return the lengths of lists that a metric was measured at, and its means."""
     names = [name for name in summary.first.metrics["test"] if name.startswith(f"{metric}@")]
     return sorted((int(name.rpartition("@")[2]), summary.mean(name)) for name in names)
+
+
+def plot_curves(summaries: Sequence[Summary], target: Path) -> list[Path]:
+    """Draw loss, and validation metric, of several models against the epoch, the best epochs marked.
+
+    Args:
+        summaries: of one data set and protocol; of each the lowest seed is drawn, and those
+            without a history are left out.
+        target: path without its ending.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: matplotlib is missing, or no record has a history.
+    """
+    shown = [summary for summary in summaries if curve_points(summary.first)]
+    if not shown:
+        raise UsageError("No record has a history to plot.")
+    monitors = list(dict.fromkeys(summary.task.monitor for summary in shown))
+    figure, (left, right) = new_figure(10.0, 4.2 + 0.12 * len(shown), ncols=2)
+    for number, summary in enumerate(shown):
+        epochs, style = curve_points(summary.first), {"color": f"C{number % 10}", "linewidth": 1.2}
+        # Past the ten colours there are, lines differ in their dashes.
+        style["linestyle"] = ("-", "--", ":")[number // 10 % 3]
+        left.plot(*_line(epochs, "loss"), label=f"{summary.first.model} {summary.recipe}", **style)
+        monitor = f"val_{summary.task.monitor}"
+        right.plot(*_line(epochs, monitor), **style)
+        best = [epoch for epoch in epochs if epoch["epoch"] == summary.first.best_epoch]
+        right.plot(*_line(best, monitor), marker="o", **style)
+    left.set_ylabel("training loss, of each model's own kind")
+    right.set_ylabel(f"validation {' or '.join(monitors)}, the best epoch marked")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+    figure.legend(fontsize=7, ncols=4, loc="outside lower center")
+    first = shown[0]
+    figure.suptitle(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    return save_figure(figure, target)
+
+
+def curve_points(record: RunRecord) -> list[dict[str, float]]:
+    """Return the epochs of a record's history that chose its model, each with its number.
+
+    Collected records name the epoch in each row, as they do not have all.
+    """
+    epochs = [row for row in record.history if "refit" not in row]
+    return [{"epoch": number, **row} for number, row in enumerate(epochs, 1)]
+
+
+def _line(epochs: Sequence[dict[str, float]], name: str) -> tuple[list[float], list[float]]:
+    """Return x and y of the epochs that have a figure."""
+    rows = [epoch for epoch in epochs if name in epoch]
+    return [row["epoch"] for row in rows], [row[name] for row in rows]

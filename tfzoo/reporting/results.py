@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tfzoo.reporting.plan import list_tables, missing_models
-from tfzoo.reporting.plots import comparison_name
 from tfzoo.reporting.summary import REFITTED, Summary
+from tfzoo.reporting.table_plots import table_plots
 from tfzoo.reporting.verdicts import row_verdict
 
 
@@ -65,8 +65,8 @@ def markdown(summaries: Sequence[Summary]) -> str:
         lines += [_row(columns), _row(["---"] * len(columns))]
         lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]
         metric = plotted_metric(chosen)
-        name = comparison_name(dataset, protocol, metric)
-        lines += ["", f"![{metric}, ours beside the printed figures](plots/{name}.png)"]
+        for plot in table_plots(dataset, protocol, chosen, metric):
+            lines += ["", f"![{plot.text}](plots/{plot.name}.png)"]
         sources = [
             f"- {summary.first.model} {summary.recipe}: {summary.first.paper['source']}"
             for summary in chosen

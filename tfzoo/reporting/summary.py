@@ -19,6 +19,8 @@ from tfzoo.training.record import FILE_NAME, RunRecord
 from tfzoo.training.settings import Recipe, Reported, parse
 
 REFITTED = ", refitted with validation"
+# A curve of so many points adds 4 KB to a record at most.
+CURVE_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,10 @@ def summarise(records: Iterable[RunRecord]) -> list[Summary]:
 
 
 def collect(record: RunRecord, folder: Path) -> Path:
-    """Copy a record to ``folder/<model>-<dataset>-<recipe>/seed-<n>.json``, without its history.
+    """Copy a record to ``folder/<model>-<dataset>-<recipe>/seed-<n>.json``.
+
+    Of its history seed 0 keeps loss and monitored metric of at most `CURVE_EPOCHS` epochs, see
+    `short_history`; other seeds keep none.
 
     Machine paths do not travel: records of a user's own file are refused.
 
@@ -166,6 +171,33 @@ def collect(record: RunRecord, folder: Path) -> Path:
     if "dataset" not in record.data:
         raise UsageError(f"Only records of named data sets are collected. Received data {record.data}.")
     target = folder / f"{record.model}-{record.dataset}-{record.recipe['name']}" / f"seed-{record.seed}.json"
-    text = record.model_copy(update={"history": []}).text()
+    history = short_history(record) if record.seed == 0 else []
+    text = record.model_copy(update={"history": history}).text()
     write_text(target, text)
     return target
+
+
+def short_history(record: RunRecord) -> list[dict[str, float]]:
+    """Return what a training curve needs: some epochs with their numbers, six digits a figure.
+
+    Args:
+        record: of a run, or collected already.
+
+    Returns:
+        ``epoch``, ``loss`` and the monitored metric, evenly spread over the epochs that chose the
+        model; the first, the best and the last one are always there.
+    """
+    rows = [{"epoch": number, **row} for number, row in enumerate(record.history, 1) if "refit" not in row]
+    if not rows:
+        return []
+    monitor = f"val_{Summary((record,)).task.monitor}"
+    # Where not every epoch was validated, those that were are the ones to show.
+    known = [row for row in rows if monitor in row] or rows
+    step = -(-len(known) // CURVE_EPOCHS)
+    kept = {rows[0]["epoch"], rows[-1]["epoch"], record.best_epoch, *(row["epoch"] for row in known[::step])}
+    shown = ("epoch", "loss", monitor)
+    return [
+        {name: float(f"{row[name]:.6g}") for name in shown if name in row}
+        for row in rows
+        if row["epoch"] in kept
+    ]
