@@ -15,7 +15,8 @@ def trained(toy, tmp_path_factory):
     """Return a folder with ``ratings.csv`` and runs of models of all kinds."""
     folder = tmp_path_factory.mktemp("trained")
     write_toy(folder / "ratings.csv", toy)
-    runs = {"pmf": FAST, "gmf": FAST, "item-knn": (), "popularity": (), "gru4rec": FAST}
+    leave_out = ("split.kind=leave-out",)
+    runs = {"pmf": FAST, "gmf": FAST, "item-knn": leave_out, "popularity": (), "gru4rec": FAST}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for model, overrides in runs.items():
@@ -44,7 +45,7 @@ def drawn(monkeypatch):
 
         return keep
 
-    for name in ("plot_groups", "plot_clouds"):
+    for name in ("plot_groups", "plot_clouds", "plot_lengths"):
         monkeypatch.setattr(plot, name, keeping(getattr(plot, name)))
     return calls
 
@@ -81,6 +82,26 @@ def test_errors_of_ranked_lists_add_up_to_the_recorded_ones(there, drawn, model)
     assert popularity.shares["test items"] == pytest.approx(expected)
 
 
+def test_lengths_agree_with_the_records_at_ten(there, drawn):
+    runs = [there / f"runs/{model}-ratings-paper/seed-0" for model in ("gmf", "item-knn")]
+    assert main(["plot", *map(str, runs), "--lengths"]) == 0
+    assert (runs[0] / "lengths.png").is_file()
+    assert not (runs[1] / "lengths.png").exists()
+    assert list(drawn["lengths"]) == ["gmf paper", "item-knn paper"]
+    for run, found in zip(runs, drawn["lengths"].values(), strict=True):
+        for name, value in RunRecord.load(run).metrics["test"].items():
+            assert found[name] == pytest.approx(value), name
+        hits = [found[f"hr@{length}"] for length in range(1, 21)]
+        assert hits == sorted(hits)
+        # A list of all items finds everything.
+        assert hits[-1] == 1
+
+
+def test_lengths_of_the_next_item(there, drawn):
+    assert main(["plot", "runs/gru4rec-ratings-paper/seed-0", "--lengths"]) == 0
+    assert set(drawn["lengths"]["gru4rec paper"]) >= {"recall@1", "mrr@20"}
+
+
 def test_embeddings_are_those_of_items_and_users_in_training(there, drawn, toy):
     run = there / "runs/pmf-ratings-paper/seed-0"
     assert main(["plot", str(run), "--embeddings"]) == 0
@@ -108,6 +129,11 @@ def test_models_without_user_vectors_show_items_alone(there, drawn):
     ("arguments", "message"),
     [
         (["runs/gru4rec-ratings-paper/seed-0", "--errors"], "'gru4rec' predicts the next item"),
+        (["runs/pmf-ratings-paper/seed-0", "--lengths"], "'pmf' predicts ratings"),
+        (
+            ["runs/gmf-ratings-paper/seed-0", "runs/gru4rec-ratings-paper/seed-0", "--lengths"],
+            "one data set and protocol",
+        ),
         (["runs/popularity-ratings-paper/seed-0", "--embeddings"], "'popularity' has no vectors of items"),
         (["runs/item-knn-ratings-paper/seed-0"], "item-knn on ratings has no history"),
         (["runs", "--errors"], "No run record at runs"),

@@ -7,7 +7,7 @@ import pytest
 
 from tfzoo.evaluation.groups import equal_groups, group_figures
 from tfzoo.reporting import model_plots
-from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups
+from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups, plot_lengths
 
 
 @pytest.fixture
@@ -48,6 +48,19 @@ def test_points_have_intervals_and_bars_are_shares(drawn, tmp_path):
     assert [bar.get_height() for bar in right.patches] == [0.25, 0.75, 0, 1]
     # Bars of one group stand side by side.
     assert [round(bar.get_x(), 3) for bar in right.patches] == [-0.4, 0.6, 0.0, 1.0]
+
+
+def test_a_panel_for_each_metric_against_the_length(drawn, tmp_path):
+    lines = {
+        "neumf": {"hr@10": 0.5, "hr@2": 0.25, "ndcg@2": 0.125, "recall@1": 0.1, "recall_min@1": 0.9},
+        "bmf": {"hr@2": 0.75, "ndcg@2": 0.5, "ndcg@1": 0.0, "recall@1": 0.2},
+    }
+    assert_images(plot_lengths(lines, "title", tmp_path / "lengths"), tmp_path / "lengths")
+    shown = {axes.get_ylabel(): axes for axes in drawn[0].axes if axes.get_visible()}
+    assert list(shown) == ["hr@k", "recall@k", "ndcg@k"]
+    found = {line.get_label(): line.get_xydata().tolist() for line in shown["hr@k"].lines}
+    assert found == {"neumf": [[2, 0.25], [10, 0.5]], "bmf": [[2, 0.75]]}
+    assert shown["recall@k"].lines[0].get_xydata().tolist() == [[1, 0.1]]
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -284,6 +284,11 @@ def test_long_curves_are_thinned_and_small(tmp_path, epochs):
     assert max(gaps) <= -(-epochs // CURVE_EPOCHS)
 
 
+def test_a_model_that_validation_did_not_choose_has_the_curve_of_its_refit():
+    again = record(0, history=[{"loss": 2.0, "refit": 1.0}, {"loss": 1.0, "refit": 1.0}], best_epoch=2)
+    assert short_history(again) == [{"epoch": 1, "loss": 2}, {"epoch": 2, "loss": 1}]
+
+
 def test_epochs_without_validation_are_left_out_first():
     history = [
         {"loss": float(epoch), **({"val_rmse": 1.0} if epoch % 5 == 0 else {})} for epoch in range(1, 101)

@@ -160,7 +160,7 @@ def _plot(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "plot",
         help="draw the training curves of runs, their errors and their vectors",
         description="Draw loss and validation metric against the epoch into the folders of runs; with "
-        "--errors or --embeddings, draw these instead. Needs the extra 'plots'.",
+        "--errors, --lengths or --embeddings, draw these instead. Needs the extra 'plots'.",
         epilog=EXIT_STATUS,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
@@ -168,6 +168,11 @@ def _plot(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--errors",
         action="store_true",
         help="draw the test figures by how often training has seen the user and the item",
+    )
+    parser.add_argument(
+        "--lengths",
+        action="store_true",
+        help="draw the test metrics of lists of 1 to 20 items; all runs in one figure, beside the first",
     )
     parser.add_argument(
         "--embeddings",

@@ -1,9 +1,10 @@
-"""``tfzoo plot``: the training curves of runs, where they err, and where their vectors lie."""
+"""``tfzoo plot``: the training curves of runs, their errors and ranked lists, and their vectors."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,32 @@ from tfzoo.errors import UsageError
 from tfzoo.evaluation import groups as grouping
 from tfzoo.evaluation.vectors import category, id_vectors, project
 from tfzoo.experiment import Experiment
-from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups
+from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups, plot_lengths
 from tfzoo.reporting.plots import plot_history
+from tfzoo.reporting.summary import REFITTED
 from tfzoo.runs import load_model
 from tfzoo.training.record import RunRecord
 
 LIST_LENGTH = 10
+LENGTHS = tuple(range(1, 21))
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    if options.errors or options.embeddings:
+    if options.errors or options.embeddings or options.lengths:
         configure_device(options)
     for folder in options.runs:
         for path in _draw(folder, options):
+            say(f"Written: {path}")
+    if options.lengths:
+        for path in _draw_lengths(options.runs, options.data):
             say(f"Written: {path}")
 
 
 def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
     if not (options.errors or options.embeddings):
-        yield from plot_history(RunRecord.load(folder), folder / "history")
+        if not options.lengths:
+            yield from plot_history(RunRecord.load(folder), folder / "history")
         return
     experiment, record = reopen(argparse.Namespace(run=folder, data=options.data))
     model = load_model(folder)
@@ -45,6 +52,25 @@ def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
         clouds = list(_clouds(experiment, model, options.dimensions))
         name = "embeddings" if options.dimensions == 2 else "embeddings-3d"
         yield from plot_clouds(clouds, title, folder / name)
+
+
+def _draw_lengths(folders: list[Path], data: Path | None) -> list[Path]:
+    """Measure the test part of runs on the same data at many lengths of the list."""
+    lines, tables = {}, set()
+    for folder in folders:
+        experiment, record = reopen(argparse.Namespace(run=folder, data=data))
+        protocol = record.protocol.replace(REFITTED, "")
+        tables.add(f"{record.dataset}, {protocol.split(',')[0].split(':')[0]}")
+        if experiment.task.evaluation == "rating":
+            raise UsageError(f"--lengths is for models of ranked lists. '{record.model}' predicts ratings.")
+        settings = experiment.task.settings.model_copy(update={"cutoffs": LENGTHS})
+        measured = replace(experiment, task=type(experiment.task)(settings))
+        lines[f"{record.model} {record.recipe['name']}"] = measured.evaluator(load_model(folder)).evaluate(
+            "test"
+        )
+    if len(tables) > 1:
+        raise UsageError(f"--lengths compares runs of one data set and protocol. Received {sorted(tables)}.")
+    return plot_lengths(lines, tables.pop(), folders[0] / "lengths")
 
 
 def _panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:

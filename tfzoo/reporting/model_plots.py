@@ -19,6 +19,7 @@ from tfzoo.reporting.figures import new_figure, save_figure
 
 COLOURS = ("#3b6ea5", "#d9822b")
 MOST_COLOURS = 9
+LENGTH_METRICS = ("hr", "precision", "recall", "ndcg", "map", "mrr")
 OTHER = "#bbbbbb"
 
 
@@ -90,6 +91,48 @@ def plot_groups(panels: Sequence[GroupPanel], title: str, target: Path) -> list[
         axes.set_ylabel("share" if panel.shares else "mean, 95 % interval", fontsize=9)
         axes.grid(axis="y", alpha=0.3)
         axes.legend(fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return save_figure(figure, target)
+
+
+def plot_lengths(lines: Mapping[str, Mapping[str, float]], title: str, target: Path) -> list[Path]:
+    """Draw metrics of ranked lists against their length, a panel for each metric.
+
+    Args:
+        lines: model -> metric with length, such as ``ndcg@10`` -> value.
+        title: above the panels.
+        target: path without its ending.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: matplotlib is missing.
+    """
+    metrics = [
+        metric
+        for metric in LENGTH_METRICS
+        if any(f"{metric}@" in name for found in lines.values() for name in found)
+    ]
+    rows = -(-len(metrics) // 2)
+    figure, all_axes = new_figure(9.0, 3.0 * rows + 0.6, nrows=rows, ncols=2, squeeze=False)
+    for axes, metric in zip(all_axes.flat, metrics, strict=False):
+        for model, found in lines.items():
+            points = sorted(
+                (int(name.partition("@")[2]), value)
+                for name, value in found.items()
+                if name.startswith(f"{metric}@")
+            )
+            lengths, values = [k for k, _ in points], [value for _, value in points]
+            axes.plot(lengths, values, marker=".", linewidth=1.2, label=model)
+        axes.set_ylabel(f"{metric}@k")
+        axes.set_xlabel("length k of the list")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    for axes in all_axes.flat[len(metrics) :]:
+        axes.set_visible(False)
+    handles, labels = all_axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, ncols=4, loc="outside lower center")
     figure.suptitle(title, fontsize=10)
     return save_figure(figure, target)
 

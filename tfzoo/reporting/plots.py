@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfzoo.errors import UsageError
 from tfzoo.reporting.figures import new_figure, save_figure
-from tfzoo.reporting.summary import Summary
+from tfzoo.reporting.summary import Summary, curve_points
 from tfzoo.training.record import RunRecord
 
 OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
@@ -166,20 +166,12 @@ def plot_curves(summaries: Sequence[Summary], target: Path) -> list[Path]:
     right.set_ylabel(f"validation {' or '.join(monitors)}, the best epoch marked")
     for axes in (left, right):
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     figure.legend(fontsize=7, ncols=4, loc="outside lower center")
     first = shown[0]
     figure.suptitle(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
     return save_figure(figure, target)
-
-
-def curve_points(record: RunRecord) -> list[dict[str, float]]:
-    """Return the epochs of a record's history that chose its model, each with its number.
-
-    Collected records name the epoch in each row, as they do not have all.
-    """
-    epochs = [row for row in record.history if "refit" not in row]
-    return [{"epoch": number, **row} for number, row in enumerate(epochs, 1)]
 
 
 def _line(epochs: Sequence[dict[str, float]], name: str) -> tuple[list[float], list[float]]:

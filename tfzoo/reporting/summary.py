@@ -177,6 +177,16 @@ def collect(record: RunRecord, folder: Path) -> Path:
     return target
 
 
+def curve_points(record: RunRecord) -> list[dict[str, float]]:
+    """Return the epochs of a training curve, each with its number.
+
+    They are those that chose the model, or of its refit where there are no others. Collected
+    records name the epoch in each row, as they do not have all.
+    """
+    chosen = [row for row in record.history if "refit" not in row]
+    return [{"epoch": number, **row} for number, row in enumerate(chosen or record.history, 1)]
+
+
 def short_history(record: RunRecord) -> list[dict[str, float]]:
     """Return what a training curve needs: some epochs with their numbers, six digits a figure.
 
@@ -187,7 +197,7 @@ def short_history(record: RunRecord) -> list[dict[str, float]]:
         ``epoch``, ``loss`` and the monitored metric, evenly spread over the epochs that chose the
         model; the first, the best and the last one are always there.
     """
-    rows = [{"epoch": number, **row} for number, row in enumerate(record.history, 1) if "refit" not in row]
+    rows = curve_points(record)
     if not rows:
         return []
     monitor = f"val_{Summary((record,)).task.monitor}"

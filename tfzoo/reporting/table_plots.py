@@ -9,13 +9,12 @@ from pathlib import Path
 
 from tfzoo.reporting.plots import (
     comparison_name,
-    curve_points,
     cutoffs,
     plot_comparison,
     plot_curves,
     plot_cutoffs,
 )
-from tfzoo.reporting.summary import Summary
+from tfzoo.reporting.summary import Summary, curve_points
 
 
 @dataclass(frozen=True)
