@@ -30,7 +30,7 @@ def test_readme_names_every_model():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/results.md", "docs/edrs-reproduction.md", "docs/serving.md"]
+    "page", ["README.md", "docs/results.md", "docs/edrs-reproduction.md", "docs/serving.md", "docs/plots.md"]
 )
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
