@@ -97,7 +97,7 @@ class StoredUsers(keras.layers.Layer):
         itself = ops.logical_and(
             ops.equal(ops.arange(self.num_users + 1, dtype="int32"), user_id[:, None]), user_id[:, None] > 0
         )
-        near = ops.logical_and(found > self.threshold, found >= self.least * (1 - ROUNDING))
+        near = ops.logical_and(found > self.threshold * (1 + ROUNDING), found >= self.least * (1 - ROUNDING))
         return ops.where(ops.logical_and(near, ops.logical_not(itself)), found, 0.0)
 
     def get_config(self) -> dict[str, Any]:

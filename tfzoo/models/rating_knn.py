@@ -69,8 +69,8 @@ def ItemKNNRating(
         num_users: number of known users; an unknown user is rated for by ``mu + b_i``.
         num_items: number of known items; an unknown item has no neighbours, and the bias 0.
         neighbours: how many items count at most; None for all.
-        similarity: ``"pearson-baseline"``, ``"pearson"``, ``"cosine"`` or ``"common-cosine"``,
-            see `rating_similarities`.
+        similarity: ``"pearson-baseline"``, ``"pearson"``, ``"cosine"``, ``"common-cosine"`` or
+            ``"msd"``, see `rating_similarities`.
         shrinkage: how many common ratings halve a similarity.
         min_support: common ratings that a similarity needs.
         threshold: similarities that are not above it do not count.
@@ -125,8 +125,8 @@ def UserKNNRating(
         num_users: number of known users; an unknown user has no neighbours, and the mean rating.
         num_items: number of known items.
         neighbours: how many users count at most; None for all.
-        similarity: ``"pearson"``, ``"pearson-baseline"``, ``"cosine"`` or ``"common-cosine"``,
-            see `rating_similarities`.
+        similarity: ``"pearson"``, ``"pearson-baseline"``, ``"cosine"``, ``"common-cosine"`` or
+            ``"msd"``, see `rating_similarities`.
         shrinkage: how many common ratings halve a similarity.
         min_support: common ratings that a similarity needs.
         threshold: similarities that are not above it do not count.
@@ -147,7 +147,8 @@ def UserKNNRating(
 
     Differences from the paper:
         It lets users of negative correlation count, and divides by the sum of magnitudes; here they do
-        not count. It means ratings over the common items alone in the correlation, as here.
+        not count. The average that ratings are taken from is over all of a user's ratings; that
+        of the correlation is over the common items.
         A rating of 0 in an item's column cannot be told from none: it shapes means and similarities,
         but is no neighbour's rating. Everything that the options change is not in the paper.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS_PER_BLOCK = 512
-SIMILARITIES = ("cosine", "common-cosine", "pearson", "pearson-baseline")
+SIMILARITIES = ("cosine", "common-cosine", "msd", "pearson", "pearson-baseline")
 
 
 def rating_similarities(
@@ -19,13 +19,14 @@ def rating_similarities(
 
     Two columns have ``n`` common rows, those that have a rating in both. Their similarity is
 
-    * ``"cosine"``: of the whole columns, 0 where there is no rating;
-    * ``"common-cosine"``: of the common ratings;
+    * ``"cosine"``: the cosine of the whole columns, 0 where there is no rating;
+    * ``"common-cosine"``: the cosine of the common ratings;
+    * ``"msd"``: 1 over 1 more than the mean squared difference of the common ratings;
     * ``"pearson"``: the correlation of the common ratings;
     * ``"pearson-baseline"``: the same with the residuals instead of ratings less their means;
 
-    times ``n / (n + shrinkage)`` for cosines and ``(n - 1) / (n - 1 + shrinkage)`` for
-    correlations, which one common rating says nothing of.
+    times ``n / (n + shrinkage)``, and for correlations ``(n - 1) / (n - 1 + shrinkage)``, of which one
+    common rating says nothing.
 
     Args:
         ratings: `scipy.sparse.csr_matrix` float64 ``[m, n]``, a stored entry for every rating.
@@ -62,6 +63,8 @@ def rating_similarities(
                 products = common * products - own_sum * other_sum
                 own, others = common * own - own_sum**2, common * others - other_sum**2
             scale = np.sqrt(np.maximum(own, 0) * np.maximum(others, 0))
+        if similarity == "msd":
+            products, scale = common, common + own + others - 2 * products
         # Rounding alone must not make a correlation of constant ratings.
         defined = scale > 1e-9
         found = np.divide(products, scale, out=np.zeros_like(products), where=defined)
