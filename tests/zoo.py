@@ -22,9 +22,11 @@ SMALL = {
         "latent_dim": 5,
         "fm_factors": 3,
     },
+    "deepfm": {"embedding_dim": 4, "hidden_units": (6, 5)},
     "gru4rec": {"units": (6, 4)},
     "mult-dae": {"latent_dim": 6},
     "mult-vae": {"hidden_units": (9,), "latent_dim": 6},
+    "wide-deep": {"embedding_dim": 4, "hidden_units": (6, 5)},
     "pure-svd": {"factors": 3},
 }
 

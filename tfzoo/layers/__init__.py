@@ -3,6 +3,7 @@
 from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.factorization_machine import FactorizationMachine
+from tfzoo.layers.feature_towers import feature_head, feature_tower
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
 from tfzoo.layers.losses import AbsoluteError, SquaredError
@@ -58,6 +59,8 @@ __all__ = [
     "dot_pair_head",
     "embedding_tower",
     "factor_tower",
+    "feature_head",
+    "feature_tower",
     "gmf_head",
     "implicit_model",
     "known_columns",
