@@ -22,8 +22,12 @@ SMALL = {
         "latent_dim": 5,
         "fm_factors": 3,
     },
+    "dmf": {"user_units": (6, 4), "item_units": (5, 4)},
+    "dmf-rating": {"user_units": (6, 4), "item_units": (5, 4)},
     "deepfm": {"embedding_dim": 4, "hidden_units": (6, 5)},
     "gru4rec": {"units": (6, 4)},
+    "i-autorec": {"hidden_units": 6},
+    "u-autorec": {"hidden_units": 6},
     "mult-dae": {"latent_dim": 6},
     "mult-vae": {"hidden_units": (9,), "latent_dim": 6},
     "wide-deep": {"embedding_dim": 4, "hidden_units": (6, 5)},
@@ -34,7 +38,7 @@ SMALL = {
 INPUTS = {
     "rating": r"(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?",
     "review-rating": r"item_tokens user_tokens",
-    "implicit": r"item_id user_id",
+    "implicit": r"item_(id|row) user_(id|row)",
     "reconstruction": r"(user_id )?user_row",
     "next-item": r"item_id( state_\d)+",
 }

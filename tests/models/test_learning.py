@@ -30,6 +30,9 @@ OPTIONS = {
     "bmf": {"embedding_l2": 0.0},
     "bpr-mf": {"embedding_l2": 0.0},
     "cdae": {"l2": 0.0},
+    "dmf-rating": {"initial_stddev": 0.3, "user_units": (16, 12), "item_units": (16, 12)},
+    "i-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
+    "u-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "ease": {"l2": 1.0},
 }
 TASK = {

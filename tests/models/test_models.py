@@ -196,10 +196,14 @@ def test_towers_and_head_compose_to_the_model(name):
 @pytest.mark.parametrize("name", models_of("implicit"))
 def test_one_head_scores_a_list_and_a_catalogue_as_it_scores_pairs(name):
     model = build(name)
-    user, item = np.repeat(np.arange(1, 4), NUM_ITEMS + 1), np.tile(np.arange(NUM_ITEMS + 1), 3)
-    score = call(logit_model_of(model), {"user_id": user, "item_id": item})["score"].reshape(3, -1)
-    users = model.get_layer("user_tower")({"user_id": tf.constant([1, 2, 3])})[:, tf.newaxis]
-    items = model.get_layer("item_tower")({"item_id": tf.range(NUM_ITEMS + 1)})[tf.newaxis]
+    some = random_inputs(model, max(3, NUM_ITEMS + 1))
+    users = {key: value[:3] for key, value in some.items() if key.startswith("user")}
+    items = {key: value[: NUM_ITEMS + 1] for key, value in some.items() if key.startswith("item")}
+    pairs = {key: tf.repeat(value, NUM_ITEMS + 1, axis=0) for key, value in users.items()}
+    pairs |= {key: tf.concat([value] * 3, axis=0) for key, value in items.items()}
+    score = call(logit_model_of(model), pairs)["score"].reshape(3, -1)
+    users = model.get_layer("user_tower")(users)[:, tf.newaxis]
+    items = model.get_layer("item_tower")(items)[tf.newaxis]
     for catalogue in (items, tf.repeat(items, 3, axis=0)):
         found = model.get_layer("head")({"user_vector": users, "item_vector": catalogue})
         np.testing.assert_allclose(found, score, rtol=1e-5, atol=1e-5)

@@ -41,7 +41,7 @@ def test_patterns(pattern, expected):
 def test_an_unknown_model_names_the_nearest():
     with pytest.raises(UsageError, match=r"Unknown model 'edsr'\. Did you mean .*'edrs'"):
         create_model("edsr", 2, 2)
-    with pytest.raises(UsageError, match=r"Unknown model 'zzzz'\. Valid: .*edrs"):
+    with pytest.raises(UsageError, match=r"Unknown model 'zzzz'\. Valid: .*biased-mf"):
         model_info("zzzz")
 
 

@@ -9,7 +9,19 @@ from tfzoo.data.splits import Split
 from tfzoo.tasks import get_task
 from tfzoo.tasks.factors import fold
 
-INNER_PRODUCTS = {"pmf", "biased-mf", "svdpp", "dcf", "delcr", "delcr-woe", "gmf", "bmf", "bpr-mf"}
+INNER_PRODUCTS = {
+    "biased-mf",
+    "bmf",
+    "bpr-mf",
+    "dcf",
+    "delcr",
+    "delcr-woe",
+    "gmf",
+    "i-autorec",
+    "pmf",
+    "svdpp",
+    "u-autorec",
+}
 
 
 def scorer_of(name, train, **options):

@@ -2,6 +2,7 @@
 
 from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.layers.corruption import Corruption
+from tfzoo.layers.cosine_head import cosine_pair_head, cosine_rating_head
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.feature_towers import feature_head, feature_tower
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
@@ -55,6 +56,8 @@ __all__ = [
     "WordTable",
     "catalogue_scores",
     "column_products",
+    "cosine_pair_head",
+    "cosine_rating_head",
     "dot_head",
     "dot_pair_head",
     "embedding_tower",
