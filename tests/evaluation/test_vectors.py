@@ -23,6 +23,7 @@ def test_vectors_of_towers_are_those_of_their_tables(monkeypatch):
         ("mult-dae", "scores", 0, True),
         ("ease", "item_weights", 0, True),
         ("gru4rec", "item_scores", 0, False),
+        ("pure-svd", "item_factors", 0, False),
     ],
 )
 def test_vectors_of_items_in_the_last_layer(name, layer, weight, columns):
@@ -58,6 +59,17 @@ def test_a_projection_keeps_distances_and_does_not_hang_on_signs():
     turned, same = project(vectors[::-1], 2)
     assert turned[::-1] == pytest.approx(places[:, :2])
     assert same == pytest.approx(shares[:2])
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_wide_tables_are_projected_alike(monkeypatch, dimensions):
+    vectors = np.random.default_rng(0).normal(size=(60, 40)) * np.linspace(1, 3, 40)
+    places, shares = project(vectors, dimensions)
+    monkeypatch.setattr("tfzoo.evaluation.vectors.FULL_DECOMPOSITION", 10)
+    again, same = project(vectors, dimensions)
+    assert again == pytest.approx(places, abs=1e-8)
+    assert same == pytest.approx(shares)
+    assert np.array_equal(project(vectors, dimensions)[0], again)
 
 
 def test_equal_vectors_have_no_variance():

@@ -10,13 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import svds
 
 from tfzoo.errors import UsageError
 
 IDS_PER_CALL = 2048
 # Layers that score all items at once, whose weights hold a vector for each item.
-OUTPUTS = ("scores", "item_scores", "item_weights")
+OUTPUTS = ("scores", "item_scores", "item_weights", "item_factors")
 MAX_CATEGORIES = 50
+FULL_DECOMPOSITION = 500
 
 
 def id_vectors(model: keras.Model, features: Any, side: str, num_ids: int) -> NDArray[np.float32] | None:
@@ -46,8 +48,8 @@ def id_vectors(model: keras.Model, features: Any, side: str, num_ids: int) -> ND
         for weight in model.get_layer(name).weights if name in names else ():
             if len(weight.shape) == 2:
                 table = keras.ops.convert_to_numpy(weight)
-                # A kernel has a column for each item, a table a row.
-                rows = table.T if weight.name == "kernel" else table
+                # A kernel to the scores has a column for each item, factors and tables have a row.
+                rows = table.T if table.shape[1] == num_ids + 1 else table
                 return np.asarray(rows[1 : num_ids + 1], np.float32)
     return None
 
@@ -75,10 +77,15 @@ def project(vectors: ArrayLike, dimensions: int) -> tuple[NDArray[np.float64], N
             f"least that width. Received shape {table.shape}."
         )
     centred = table - table.mean(axis=0)
-    left, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    if min(table.shape) > FULL_DECOMPOSITION:
+        # All components of a model that has a number for each pair of items take minutes.
+        start = np.random.default_rng(0).standard_normal(min(table.shape))
+        left, lengths, axes = svds(centred, k=dimensions, v0=start)
+        left, lengths, axes = left[:, ::-1], lengths[::-1], axes[::-1]
+    else:
+        left, lengths, axes = np.linalg.svd(centred, full_matrices=False)
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)[:, 0]
-    variance = np.square(lengths)
-    shares = variance / max(variance.sum(), np.finfo(np.float64).tiny)
+    shares = np.square(lengths) / max(np.square(centred).sum(), np.finfo(np.float64).tiny)
     places = left * lengths * np.where(largest < 0, -1.0, 1.0)
     return places[:, :dimensions], shares[:dimensions]
 
