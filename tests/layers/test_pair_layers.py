@@ -153,7 +153,14 @@ def test_counts_above_the_range_of_half_precision():
     assert float(sum(layer.losses)) == pytest.approx(0.5 / 1000)
 
 
-@pytest.mark.parametrize("values", [(-1.0, 0.5), (1.0, -0.5)])
-def test_negative_penalties_are_refused(values):
+def test_a_penalty_may_rise_with_frequency():
+    layer = FrequencyPenalty(1, 1.0, -0.5)
+    layer(tf.ones([1, 1]), tf.constant([1]))
+    layer.counts.assign([1, 16])
+    layer(tf.ones([1, 1]), tf.constant([1]))
+    assert float(sum(layer.losses)) == pytest.approx(0.5 * 4)
+
+
+def test_negative_penalties_are_refused():
     with pytest.raises(ValueError, match="must not be negative"):
-        FrequencyPenalty(1, *values)
+        FrequencyPenalty(1, -1.0, 0.5)

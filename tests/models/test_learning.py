@@ -22,6 +22,8 @@ OPTIONS = {
     "pmf": {"lookup_l2": 0.0, "mean_rating": 3.0},
     "biased-mf": {"lookup_l2": 0.0, "mean_rating": 3.0},
     "svdpp": {"lookup_l2": 0.0, "mean_rating": 3.0},
+    "rmf": {"lookup_l2": 0.0},
+    "dlfcf": {"lookup_l2": 0.0, "mean_rating": 3.0},
     "deepfm": {"mean_rating": 3.0, "dropout": 0.0},
     "wide-deep": {"mean_rating": 3.0},
     "nnmf": {"lookup_l2": 0.0, "mean_rating": 3.0},

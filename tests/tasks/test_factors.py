@@ -16,9 +16,11 @@ INNER_PRODUCTS = {
     "dcf",
     "delcr",
     "delcr-woe",
+    "dlfcf",
     "gmf",
     "i-autorec",
     "pmf",
+    "rmf",
     "svdpp",
     "u-autorec",
 }

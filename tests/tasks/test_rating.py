@@ -21,6 +21,8 @@ MODELS = {
     "pmf": {},
     "biased-mf": {"embedding_dim": 4, "mean_rating": 3.0, "frequency_exponent": 0.5},
     "svdpp": {"embedding_dim": 4, "mean_rating": 3.0},
+    "rmf": {},
+    "dlfcf": {"embedding_dim": 6, "factor_units": (5,)},
     "deepfm": {"embedding_dim": 3, "hidden_units": (6, 4), "dropout": 0.0},
     "wide-deep": {"embedding_dim": 3, "hidden_units": (6, 4)},
     "nnmf": {"embedding_dim": 6, "product_dim": 6, "hidden_units": (12,)},

@@ -202,7 +202,8 @@ class FrequencyPenalty(layers.Layer):
     Args:
         num_ids: number of known ids.
         l2: weight of the penalty for an id with one interaction.
-        exponent: how fast the weight falls with the number of interactions; 0 for not at all.
+        exponent: how fast the weight falls with the number of interactions; 0 for not at all. Where one
+            example is all interactions of an id, ``e - 1`` charges an epoch as ``e`` does elsewhere.
         **kwargs: as for `keras.layers.Layer`.
 
     Attributes:
@@ -219,10 +220,8 @@ class FrequencyPenalty(layers.Layer):
 
     def __init__(self, num_ids: int, l2: float, exponent: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if l2 < 0 or exponent < 0:
-            raise ValueError(
-                f"`l2` and `exponent` must not be negative. Received: l2={l2}, exponent={exponent}"
-            )
+        if l2 < 0:
+            raise ValueError(f"`l2` must not be negative. Received: l2={l2}")
         self.num_ids = num_ids
         self.l2 = float(l2)
         self.exponent = float(exponent)

@@ -22,6 +22,7 @@ def embedding_tower(
     embedding_dim: int,
     *,
     units: tuple[int, ...] = (),
+    activation: str | None = "relu",
     last_activation: str | None = "relu",
     use_bias: bool = True,
     initializer: str | keras.Initializer = "uniform",
@@ -41,7 +42,8 @@ def embedding_tower(
         side: ``"user"`` or ``"item"``; the model is named ``<side>_tower``.
         num_ids: number of known ids; the table has one row more, row 0, for the unknown id.
         embedding_dim: width of the embedding.
-        units: widths of the layers, all relu but for the last.
+        units: widths of the layers.
+        activation: activation of all layers but the last.
         last_activation: activation of the last layer.
         use_bias: the layers have biases.
         initializer: initialiser of the table.
@@ -75,7 +77,7 @@ def embedding_tower(
     vector = look_up("embedding", embedding_dim, lookup_l2, **table)
     if embedding_dropout:
         vector = layers.Dropout(embedding_dropout)(vector)
-    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout, use_bias)
+    vector = _dense_stack(vector, units, last_activation, dense_l2, dropout, activation, use_bias)
     if output_l2:
         vector = KnownIdPenalty(output_l2)(vector, ids)
     if bias:
@@ -238,11 +240,12 @@ def _dense_stack(
     last_activation: str | None,
     l2: float,
     dropout: float,
+    activation: str | None = "relu",
     use_bias: bool = True,
 ) -> Any:
     for position, width in enumerate(units, start=1):
-        activation = last_activation if position == len(units) else "relu"
-        tensor = layers.Dense(width, activation, use_bias=use_bias, **_penalties(l2))(tensor)
+        chosen = last_activation if position == len(units) else activation
+        tensor = layers.Dense(width, chosen, use_bias=use_bias, **_penalties(l2))(tensor)
         if dropout:
             tensor = layers.Dropout(dropout)(tensor)
     return tensor

@@ -65,7 +65,7 @@ def DeepFM(
         it has no figures on ratings.
     """
     columns = (user_features, item_features)
-    towers = [
+    user_tower, item_tower = (
         feature_tower(
             side,
             num_ids,
@@ -76,7 +76,7 @@ def DeepFM(
             initial_stddev=initial_stddev,
         )
         for side, num_ids, num_features in zip(("user", "item"), (num_users, num_items), columns, strict=True)
-    ]
+    )
     head = feature_head(
         columns,
         embedding_dim,
@@ -86,4 +86,4 @@ def DeepFM(
         dropout=dropout,
         mean_rating=mean_rating,
     )
-    return two_tower_model(*towers, head, name="deepfm")
+    return two_tower_model(user_tower, item_tower, head, name="deepfm")

@@ -49,7 +49,9 @@ def PMF(
         lookup_l2: L2 on the looked-up rows of both tables, per example.
         initial_stddev: standard deviation of the initial factors.
         embedding_dropout: dropout rate on the factors.
-        link: ``"linear"``, or ``"sigmoid"`` as in section 2 (ratings mapped to [0, 1]).
+        link: ``"linear"``, or ``"sigmoid"`` as in section 2: ratings are mapped to [0, 1]. Mapping
+            the prediction back instead, as here, multiplies the squared error by the square of the
+            scale's length, and so must ``lookup_l2`` be multiplied for the same optimum.
         rating_scale: lowest and highest rating, for the sigmoid link.
         mean_rating: constant that is added to the product.
 

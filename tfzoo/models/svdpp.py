@@ -78,7 +78,8 @@ def SVDPP(
         bias_l2: L2 on both biases, per example; None for ``lookup_l2``.
         implicit_l2: L2 on all ``y_j`` of N(u), per example; None for ``lookup_l2``.
         frequency_exponent: divide L2 of ``p_u``, ``q_i`` and the biases by the number of ratings of
-            the id to this power; see `BiasedMF`.
+            the id to this power; see `BiasedMF`. With ``task.examples: users`` an example is all
+            ratings of a user, and the power is 1 less for the same effect.
         initial_stddev: standard deviation of the initial factors; biases start at 0.
         embedding_dropout: dropout rate on ``p_u`` and ``q_i``.
         mean_rating: the mean training rating, a constant.

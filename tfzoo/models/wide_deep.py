@@ -74,7 +74,7 @@ def WideDeep(
     crosses = wide and all(columns)
     if not wide and not hidden_units:
         raise ValueError("Without `wide` at least one hidden layer is needed. Received: hidden_units=()")
-    towers = [
+    user_tower, item_tower = (
         feature_tower(
             side,
             num_ids,
@@ -86,7 +86,7 @@ def WideDeep(
             initial_stddev=initial_stddev,
         )
         for side, num_ids, num_features in zip(("user", "item"), (num_users, num_items), columns, strict=True)
-    ]
+    )
     head = feature_head(
         columns,
         width,
@@ -97,4 +97,4 @@ def WideDeep(
         dropout=dropout,
         mean_rating=mean_rating,
     )
-    return two_tower_model(*towers, head, name="wide-deep")
+    return two_tower_model(user_tower, item_tower, head, name="wide-deep")
