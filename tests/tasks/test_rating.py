@@ -18,6 +18,9 @@ MODELS = {
     "edrs-woe": {"tower_units": (6, 4), "head_units": (5,), "rating_activation": None},
     "delcr": {**SMALL, "biases": True},
     "dcf": SMALL,
+    "baseline": {},
+    "item-knn-rating": {"neighbours": 3},
+    "user-knn-rating": {"neighbours": 3},
     "pmf": {},
     "biased-mf": {"embedding_dim": 4, "mean_rating": 3.0, "frequency_exponent": 0.5},
     "svdpp": {"embedding_dim": 4, "mean_rating": 3.0},
@@ -224,6 +227,16 @@ def test_all_items_of_a_user_score_as_the_pairs_do(toy, name):
     expected = tf.gather(found, some, batch_dims=1)
     np.testing.assert_allclose(scorer.score_candidates(users, some), expected, rtol=1e-4, atol=1e-4)
     assert scorer.score_candidates(users, some[:, :0]).shape == (3, 0)
+
+
+def test_vectors_of_new_items_come_from_their_ratings_alone(toy):
+    task = RatingTask()
+    with pytest.raises(UsageError, match="'user-knn-rating' learns a vector for each item"):
+        task.item_vectors(build("user-knn-rating", toy), toy)
+    model = build("dcf", toy)
+    rows = PairFeatures.of(model, toy).side("item", tf.range(1, 21))
+    expected = model.get_layer("item_tower")(rows)
+    np.testing.assert_allclose(task.item_vectors(model, toy), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["pmf", "biased-mf", "edrs"])

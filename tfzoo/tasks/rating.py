@@ -223,9 +223,10 @@ class RatingTask(Task):
 
     def item_vectors(self, model: keras.Model, described: Interactions) -> NDArray[np.float32]:
         """Return the vectors of items by their columns of ratings, see `Task.item_vectors`."""
-        if "item_row" not in model.input:
+        names = [tensor.name for tensor in model.get_layer("item_tower").inputs]
+        if names != ["item_row"]:
             return super().item_vectors(model, described)
-        features = PairFeatures(["item_row"], described)
+        features = PairFeatures(names, described)
         return all_vectors(compiled_tower(model, features, "item"), features, "item").numpy()[1:]
 
     def scorer(self, model: keras.Model, features: PairFeatures) -> RatingScorer:
