@@ -227,6 +227,16 @@ def test_columns_of_equal_ratings_have_no_correlation():
     assert not found.any()
 
 
+@pytest.mark.parametrize("name", KNN)
+@pytest.mark.parametrize("factor", [1e-9, 1e30])
+def test_ratings_of_any_scale_give_ratings_of_that_scale(name, factor):
+    dense = ratings(seed=4, users=12) + np.random.default_rng(6).uniform(0, 0.4, (13, ITEMS + 1))
+    options = {"similarity": "pearson", "neighbours": 3, "min_support": 3}
+    expected = rate(solved(name, dense, **options), dense)
+    found = rate(solved(name, factor * dense, **options), dense * factor)
+    np.testing.assert_allclose(found / factor, expected, rtol=1e-4)
+
+
 # Neighbours
 
 

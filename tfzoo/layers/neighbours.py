@@ -11,8 +11,9 @@ from keras import ops
 from tfzoo.errors import UsageError
 from tfzoo.layers.towers import two_tower_model
 
-# Far below any residual. A second row of zeros and ones would double what every pair costs.
-UNRATED = -1e9
+# Below any residual, if not the lowest of float32. A second row of zeros and ones would double what every
+# pair costs.
+UNRATED = -1e38
 MAX_NEIGHBOURS = 20_000
 
 

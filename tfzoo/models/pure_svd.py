@@ -79,8 +79,8 @@ def PureSVD(num_users: int, num_items: int, *, factors: int = 50) -> keras.Model
         ValueError: ``factors`` is below 1.
 
     Differences from the paper:
-        The matrix holds 1 for an interaction, not its rating. The paper tries 50 and 150 factors among
-        others; the decomposition is computed in float64 and stored in float32.
+        The matrix holds 1 for an interaction, not its rating. The paper reports 50 and 150 factors, as
+        remembered; the decomposition is computed in float64 and stored in float32.
     """
     if factors < 1:
         raise ValueError(f"`factors` must be at least 1. Received: factors={factors}")

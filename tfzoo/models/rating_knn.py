@@ -89,8 +89,9 @@ def ItemKNNRating(
         UsageError: there are too many items for a dense table of similarities.
 
     Differences from the paper:
-        It shrinks by ``n / (n + 100)``; here, as in Surprise's KNNBaseline, by ``(n - 1) / (n - 1 +
-        100)``, and the biases are those of `Baseline`. Neighbours of a similarity of 0 or less do not
+        It shrinks by ``n / (n + 100)``, as remembered; here, as in Surprise's KNNBaseline, the
+        correlation is of residuals and shrunk by ``(n - 1) / (n - 1 + 100)``. The biases are those of
+        `Baseline`. Neighbours of a similarity of 0 or less do not
         count. A rating of 0 in a user's row cannot be told from none: it shapes biases and
         similarities, but is no neighbour's rating. Cosines, means and thresholds are not in the paper.
     """

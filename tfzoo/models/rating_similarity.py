@@ -61,16 +61,20 @@ def rating_similarities(
             if similarity == "pearson":
                 own_sum, other_sum = product("x", rated), product("one", values)
                 products = common * products - own_sum * other_sum
-                own, others = common * own - own_sum**2, common * others - other_sum**2
-            scale = np.sqrt(np.maximum(own, 0) * np.maximum(others, 0))
+                own, others = _variance(common * own, own_sum), _variance(common * others, other_sum)
+            scale = np.sqrt(own) * np.sqrt(others)
         if similarity == "msd":
             products, scale = common, common + own + others - 2 * products
-        # Rounding alone must not make a correlation of constant ratings.
-        defined = scale > 1e-9
-        found = np.divide(products, scale, out=np.zeros_like(products), where=defined)
+        found = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
         support = common - similarity.startswith("pearson")
         total = support + shrinkage
         found *= np.divide(support, total, out=np.zeros_like(total), where=total > 0)
         found[common < max(min_support, 1)] = 0.0
         found[np.arange(len(found)), np.arange(block.start, block.stop)] = 0.0
         yield block, found
+
+
+def _variance(squares: NDArray, sums: NDArray) -> NDArray[np.float64]:
+    """Subtract, and give 0 where rounding alone is left: equal ratings have no correlation."""
+    found: NDArray[np.float64] = squares - sums**2
+    return np.where(found > 1e-12 * squares, found, 0.0)
