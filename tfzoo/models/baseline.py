@@ -121,8 +121,8 @@ def Baseline(
 
     Differences from the paper:
         It finds the biases by gradient descent, or estimates those of items once and then those of
-        users with penalties 25 and 10, as remembered; here both are alternated, with the penalties and the 10 rounds that
-        Surprise's BaselineOnly has by default. The mean is stored with the users' biases.
+        users with penalties 25 and 10, as remembered; here both are alternated, with the penalties and
+        the 10 rounds that Surprise's BaselineOnly has by default. The mean is stored with the users' biases.
     """
     check_penalties(l2_user, l2_item, alternations)
     settings = {"l2_user": float(l2_user), "l2_item": float(l2_item), "alternations": alternations}
