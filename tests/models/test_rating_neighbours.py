@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import sparse
 
+from tests.models.rating_loops import ITEMS, USERS, all_similarities, ratings, stored
 from tests.zoo import build, random_inputs
 from tfzoo.data.datasets import load_dataset
 from tfzoo.data.splits import k_fold_split
@@ -12,29 +12,13 @@ from tfzoo.errors import UsageError
 from tfzoo.evaluation import build_evaluator
 from tfzoo.models import create_model, model_info
 from tfzoo.models.baseline import alternating_biases
-from tfzoo.models.rating_similarity import SIMILARITIES, rating_similarities
+from tfzoo.models.rating_similarity import SIMILARITIES
 from tfzoo.tasks import get_task
 from tfzoo.training.splitting import with_validation
 
-USERS, ITEMS = 9, 7
 NAMES = ("baseline", "item-knn-rating", "user-knn-rating")
 KNN = NAMES[1:]
 PENALTIES = {"l2_user": 3.0, "l2_item": 2.0, "alternations": 4}
-
-
-def ratings(seed=0, users=USERS, items=ITEMS, share=0.6):
-    """Return ratings 1 to 5, NaN where there is none; the last user and the last item have none."""
-    random = np.random.default_rng(seed)
-    dense = random.integers(1, 6, (users + 1, items + 1)).astype(float)
-    dense[random.random(dense.shape) > share] = np.nan
-    dense[0], dense[:, 0], dense[-1], dense[:, -1] = np.nan, np.nan, np.nan, np.nan
-    return dense
-
-
-def stored(dense):
-    """Return a sparse matrix with an entry for every rating, zeros included."""
-    user, item = np.nonzero(~np.isnan(dense))
-    return sparse.csr_matrix((dense[user, item].astype(np.float32), (user, item)), dense.shape)
 
 
 def solved(name, dense, **options):
@@ -155,76 +139,7 @@ def test_infinite_penalties_leave_the_mean():
     )
 
 
-# Similarities
-
-
-def similarity_of(x, y, common, kind):
-    """Return the similarity of two columns with NaN where there is no rating, in plain words."""
-    a, b = x[common], y[common]
-    if kind == "cosine":
-        a, b = np.nan_to_num(x), np.nan_to_num(y)
-    elif kind == "msd":
-        return 1 / (1 + np.mean((a - b) ** 2))
-    elif kind == "pearson":
-        a, b = a - a.mean(), b - b.mean()
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return a @ b / scale if scale > 1e-9 else 0.0
-
-
-def all_similarities(dense, residuals, *, similarity, shrinkage, min_support):
-    size = dense.shape[1]
-    found = np.zeros((size, size))
-    values = residuals if similarity == "pearson-baseline" else dense
-    for i, j in np.ndindex(size, size):
-        common = ~np.isnan(dense[:, i]) & ~np.isnan(dense[:, j])
-        support = common.sum() - similarity.startswith("pearson")
-        if i != j and common.sum() >= min_support and support > 0:
-            plain = similarity_of(values[:, i], values[:, j], common, similarity)
-            found[i, j] = plain * support / (support + shrinkage)
-    return found
-
-
-def blocks(dense, residuals, **settings):
-    parts = rating_similarities(
-        stored(dense).astype(np.float64), stored(residuals).astype(np.float64), **settings
-    )
-    return np.concatenate([part for _, part in parts])
-
-
-@pytest.mark.parametrize("similarity", SIMILARITIES)
-@pytest.mark.parametrize(("shrinkage", "min_support"), [(0.0, 1), (100.0, 1), (0.0, 4)])
-def test_similarities_are_those_of_loops_over_pairs(similarity, shrinkage, min_support, monkeypatch):
-    dense = ratings(seed=1, users=30)
-    dense[3, 2], dense[5, 4] = 0, 0
-    residuals = dense - np.random.default_rng(5).normal(3, 0.3, dense.shape)
-    settings = {"similarity": similarity, "shrinkage": shrinkage, "min_support": min_support}
-    expected = all_similarities(dense, residuals, **settings)
-    found = blocks(dense, residuals, **settings)
-    np.testing.assert_allclose(found, expected, atol=2e-7)
-    np.testing.assert_allclose(found, found.T, atol=1e-12)
-    assert np.abs(found).max() <= 1
-    assert np.abs(found).max() > 0.001
-    monkeypatch.setattr("tfzoo.models.rating_similarity.COLUMNS_PER_BLOCK", 3)
-    np.testing.assert_allclose(blocks(dense, residuals, **settings), found, atol=1e-12)
-
-
-def test_scaling_the_ratings_of_one_column_changes_no_cosine():
-    dense = ratings(seed=1, users=30)
-    scaled = dense.copy()
-    scaled[:, 2] *= 3
-    shifted = scaled.copy()
-    shifted[:, 2] += 7
-    for similarity, other in (("cosine", scaled), ("common-cosine", scaled), ("pearson", shifted)):
-        settings = {"similarity": similarity, "shrinkage": 0.0, "min_support": 1}
-        np.testing.assert_allclose(
-            blocks(other, other, **settings), blocks(dense, dense, **settings), atol=1e-6
-        )
-
-
-def test_columns_of_equal_ratings_have_no_correlation():
-    dense = np.full((6, 3), 0.1)
-    found = blocks(dense, dense, similarity="pearson", shrinkage=0.0, min_support=1)
-    assert not found.any()
+# Neighbours
 
 
 @pytest.mark.parametrize("name", KNN)
@@ -235,9 +150,6 @@ def test_ratings_of_any_scale_give_ratings_of_that_scale(name, factor):
     expected = rate(solved(name, dense, **options), dense)
     found = rate(solved(name, factor * dense, **options), dense * factor)
     np.testing.assert_allclose(found / factor, expected, rtol=1e-4)
-
-
-# Neighbours
 
 
 def ratings_by_loops(dense, side, k, threshold, centre, settings):

@@ -1,12 +1,10 @@
-"""User neighbourhoods and PureSVD against loops, SciPy and the cases of the paper's notebooks."""
+"""User neighbourhoods against loops over users and the worked case of the paper's notebook."""
 
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -15,11 +13,9 @@ from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.layers import StoredUsers, closed_form
 from tfzoo.models import create_model, model_info
-from tfzoo.models.pure_svd import right_singular_vectors
 from tfzoo.training.recipe import load_recipe
 
 USERS, ITEMS = 14, 9
-NAMES = ("user-knn", "pure-svd")
 
 
 def interactions(seed=0, users=USERS, items=ITEMS):
@@ -51,28 +47,21 @@ def everyone(model):
     return score(model, ROWS, np.arange(len(ROWS)))
 
 
-# Both
-
-
-@pytest.mark.parametrize(
-    ("name", "number_of_parameters"),
-    [("user-knn", 15 * 10 + 15 + 15 + 10 + 10), ("pure-svd", 50 * 10)],
-)
-def test_nothing_is_trained(name, number_of_parameters):
-    model = solved(name)
+def test_nothing_is_trained():
+    model = solved("user-knn")
+    number_of_parameters = sum(math.prod(weight.shape) for weight in model.weights)
     assert model.trainable_variables == []
-    assert sum(math.prod(weight.shape) for weight in model.weights) == number_of_parameters
+    assert number_of_parameters == 15 * 10 + 15 + 15 + 10 + 10
     assert not everyone(model)[:, 0].any()
 
 
 def test_interactions_of_others_are_refused():
-    for name, other in (("user-knn", {"users": 5}), ("user-knn", {"items": 5}), ("pure-svd", {"items": 5})):
-        model = create_model(name, USERS, ITEMS)
-        with pytest.raises(UsageError, match=r"The model has .*, the interactions"):
-            model_info(name).solve(model, interactions(**other))
-
-
-# User neighbourhoods
+    for other in ({"users": 5}, {"items": 5}):
+        model = create_model("user-knn", USERS, ITEMS)
+        with pytest.raises(
+            UsageError, match=rf"The model has {USERS} users and {ITEMS} items, the interactions"
+        ):
+            model_info("user-knn").solve(model, interactions(**other))
 
 
 def by_loops(model_rows, row, user, *, k, threshold=0.0, shrinkage=0.0, weights=None):
@@ -230,84 +219,12 @@ def test_rows_that_do_not_fit_are_refused():
         create_model("user-knn", 100_000, 20_000)
 
 
-# PureSVD
-
-
-def reconstruction(k, matrix):
-    kernel = solved("pure-svd", matrix, factors=k).get_layer("item_factors").get_weights()[0]
-    return kernel, matrix.toarray().astype(np.float64) @ kernel @ kernel.T
-
-
-@pytest.mark.parametrize("k", [1, 3, 8, 9, 12])
-def test_the_error_is_that_of_the_singular_values_left_out(k):
-    matrix = interactions(seed=2, users=30)
-    values = np.linalg.svd(matrix.toarray().astype(np.float64), compute_uv=False)
-    kernel, found = reconstruction(k, matrix)
-    error = np.sum((matrix.toarray() - found) ** 2)
-    assert error == pytest.approx(np.sum(values[k:] ** 2), rel=1e-5, abs=1e-9)
-    used = min(k, ITEMS)
-    gram = np.zeros((k, k))
-    gram[:used, :used] = np.eye(used)
-    np.testing.assert_allclose(kernel.T @ kernel, gram, atol=1e-5)
-    assert not kernel[0].any()
-
-
-def test_more_factors_never_make_it_worse():
-    matrix = interactions(seed=2, users=30)
-    errors = [np.linalg.norm(matrix.toarray() - reconstruction(k, matrix)[1]) for k in range(1, 11)]
-    assert (np.diff(errors) <= 1e-5).all()
-    assert errors[0] > 3
-    assert errors[-1] < 1e-4
-
-
-@pytest.mark.parametrize("count", [2, 20])
-def test_the_signs_and_digits_are_always_the_same(count):
-    matrix = interactions(seed=2, users=30).astype(np.float64)[:, 1:]
-    found = right_singular_vectors(matrix, count)
-    np.testing.assert_array_equal(right_singular_vectors(matrix, count), found)
-    np.testing.assert_allclose(right_singular_vectors(-matrix, count), found, atol=1e-12)
-    largest = found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])]
-    assert (largest > 0).all()
-    expected = np.linalg.svd(matrix.toarray())[2][: found.shape[1]].T
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-9)
-
-
-@given(seed=st.integers(0, 10_000), copies=st.integers(2, 4))
-def test_factors_above_the_rank_are_empty(seed, copies):
-    row = np.random.default_rng(seed).integers(0, 2, 6).astype(float)
-    found = right_singular_vectors(sparse.csr_matrix(np.tile(row, (copies, 1))), 5)
-    if not row.any():
-        assert found.shape == (6, 0)
-        return
-    np.testing.assert_allclose(found, row[:, None] / np.linalg.norm(row), atol=1e-9)
-
-
-def test_new_histories_are_projected_like_known_rows():
-    model = solved("pure-svd", factors=4)
-    kernel = model.get_layer("item_factors").get_weights()[0]
-    np.testing.assert_allclose(score(model, ROWS), ROWS @ kernel @ kernel.T, atol=1e-6)
-    row = np.zeros(ITEMS + 1)
-    row[3] = 1
-    np.testing.assert_allclose(score(model, row)[0], kernel @ kernel[3], atol=1e-6)
-
-
-def test_at_least_one_factor():
-    with pytest.raises(UsageError, match=r"`factors` must be at least 1\. Received: factors=0"):
-        create_model("pure-svd", 2, 2, factors=0)
-
-
-# Published figures
-
-
 @pytest.mark.data
-@pytest.mark.parametrize(
-    ("name", "recipe", "tolerance"), [("pure-svd", "paper", 0.008), ("user-knn", "bm25", 0.001)]
-)
-def test_the_figures_of_ferrari_dacrema_on_the_ncf_files(name, recipe, tolerance):
-    settings = load_recipe(name, "ml-1m", recipe)
+def test_the_figures_of_ferrari_dacrema_on_the_ncf_files():
+    settings = load_recipe("user-knn", "ml-1m", "bm25")
     experiment = Experiment.prepare(settings, load_dataset("ml-1m"), 0).refitted()
     metrics = experiment.evaluator(experiment.build()).evaluate("test")
     reported = settings.reported.metrics
     assert reported
     for metric, value in reported.items():
-        assert metrics[metric] == pytest.approx(value, abs=tolerance)
+        assert metrics[metric] == pytest.approx(value, abs=0.001)
