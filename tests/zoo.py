@@ -13,6 +13,13 @@ WORDS, TOKENS = 12, 8
 
 # Options for models that are large by default.
 SMALL = {
+    "adrs": {
+        "vocabulary_size": WORDS,
+        "document_length": TOKENS,
+        "embedding_dim": 6,
+        "filters": 8,
+        "hidden_units": 5,
+    },
     "cdae": {"embedding_dim": 6},
     "deepconn": {
         "vocabulary_size": WORDS,
@@ -37,7 +44,7 @@ SMALL = {
 # By task, the names of a model's inputs and outputs, sorted, as patterns.
 INPUTS = {
     "rating": r"(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?",
-    "review-rating": r"item_tokens user_tokens",
+    "review-rating": r"(item_id )?item_tokens (user_id )?user_tokens",
     "implicit": r"item_(id|row) user_(id|row)",
     "reconstruction": r"(user_id )?user_row",
     "next-item": r"item_id( state_\d)+",

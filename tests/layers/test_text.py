@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfzoo.layers import TextConvolution, WordTable, text_tower
+from tfzoo.layers import TextConvolution, TextWindows, WordTable, text_tower
 
 WORDS, WIDTH, FILTERS = 12, 5, 4
 
@@ -174,3 +174,36 @@ def test_dropout_acts_in_training_only():
 def test_a_frozen_table_is_not_trained():
     assert len(tower().trainable_variables) == 5
     assert [variable.name for variable in tower(trainable=False).non_trainable_variables] == ["embeddings"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4])
+def test_windows_and_their_gradients_are_those_of_the_standard_layers(kernel_size, training):
+    pooled, table = convolution(kernel_size)
+    layer = TextWindows(FILTERS, kernel_size)
+    layer.build((None, None), (WORDS, WIDTH))
+    layer.set_weights(pooled.get_weights())
+    tokens = documents([9, 6, 1, 2, 0, 9], 9)
+    known = tf.cast(tokens != 0, tf.float32)[..., None]
+    aim = tf.random.stateless_normal([6, 9, FILTERS], [1, 2])
+    variables = [table, layer.kernel.value, layer.bias.value]
+    found = []
+    for function in (
+        lambda: layer(tokens, tf.convert_to_tensor(table), training=training),
+        lambda: (
+            tf.nn.relu(
+                tf.nn.conv1d(tf.gather(table, tokens) * known, layer.kernel.value, 1, "SAME")
+                + layer.bias.value
+            )
+            * known
+        ),
+    ):
+        with tf.GradientTape() as tape:
+            value = function()
+            loss = tf.reduce_sum(aim * value)
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        found.append([value, *gradients])
+    assert found[0][0].shape == layer.compute_output_shape((6, 9), (WORDS, WIDTH))
+    for one, other in zip(*found, strict=True):
+        assert tf.reduce_any(other != 0)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

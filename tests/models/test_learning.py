@@ -27,6 +27,7 @@ OPTIONS = {
     "deepfm": {"mean_rating": 3.0, "dropout": 0.0},
     "wide-deep": {"mean_rating": 3.0},
     "nnmf": {"lookup_l2": 0.0, "mean_rating": 3.0},
+    "adrs": {"mean_rating": 3.0, "dropout": 0.0, "initial_range": 0.5},
     "deepconn": {"mean_rating": 3.0, "dropout": 0.0, "initial_range": 0.5, "latent_activation": None},
     "gmf": {"initial_stddev": 0.1},
     "bmf": {"embedding_l2": 0.0},

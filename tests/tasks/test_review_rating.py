@@ -99,6 +99,36 @@ def test_blocks_have_the_contract_shapes():
     assert (labels["rating"].shape, weight.shape, weight.sum()) == ((3, 2), (3, 2), 5)
 
 
+def test_ids_come_with_the_documents_where_the_model_has_such_inputs():
+    task, split = ReviewRatingTask(), split_of()
+    options = {name: value for name, value in SMALL.items() if name not in ("latent_dim", "fm_factors")}
+    model = create_model("adrs", 4, 3, vocabulary_size=7, **options)
+    features = task.features(model, split, split.train)
+    dataset = task.train_dataset(features, split.train, batch_size=8, seed=0)
+    ((inputs, labels, _),) = dataset.take(1).as_numpy_iterator()
+    assert {name: value.shape for name, value in inputs.items()} == {
+        "user_tokens": (1, 8, LENGTH),
+        "user_id": (1, 8),
+        "item_tokens": (1, 8, LENGTH),
+        "item_id": (1, 8),
+    }
+    ids = zip(inputs["user_id"][0], inputs["item_id"][0], labels["rating"][0], strict=True)
+    assert sorted(ids) == sorted([row[:3] for row in TRAIN] + [(0, 0, labels["rating"][0, -1])] * 3)
+    # The documents are those that a model without ids gets.
+    plain_dataset = task.train_dataset(prepare()[2], split.train, batch_size=8, seed=0)
+    ((plain, _, _),) = plain_dataset.take(1).as_numpy_iterator()
+    for name, tokens in plain.items():
+        np.testing.assert_array_equal(inputs[name], tokens)
+    # Who has no training review gets the bias of the average user, not the one of the start.
+    bias = model.get_layer("user_tower").get_layer("user_bias")
+    bias.set_weights([np.array([[9], [1], [2], [6], [9]], np.float32)])
+    task.finish(model, split.train)
+    assert bias.get_weights()[0].ravel().tolist() == [3, 1, 2, 6, 3]
+    users, items = tf.constant([1, 4, 0]), tf.constant([2, 3, 0])
+    found = task.predictor(model, features)(interactions([(1, 2, 1, ""), (4, 3, 1, ""), (0, 0, 1, "")]))
+    np.testing.assert_allclose(found, model(features.inputs(users, items))["rating"], rtol=1e-6)
+
+
 def test_training_documents_lack_the_target_review():
     assert training_inputs() == {
         5: ("quiet strings loud", "dull amp dull"),

@@ -1,5 +1,6 @@
 """Keras layers and sub-models that two models or more use; `keras` and `keras.ops` only."""
 
+from tfzoo.layers.attentive_pooling import AttentivePooling
 from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.cosine_head import cosine_pair_head, cosine_rating_head
@@ -21,13 +22,14 @@ from tfzoo.layers.pair_head import (
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
 from tfzoo.layers.set_embedding import BaselineResiduals, SetEmbedding
 from tfzoo.layers.stored_users import StoredUsers
-from tfzoo.layers.text import TextConvolution, WordTable, text_tower
+from tfzoo.layers.text import TextConvolution, TextWindows, WordTable, text_tower
 from tfzoo.layers.tied import Bias, TiedProjection
 from tfzoo.layers.towers import dot_head, embedding_tower, mlp_head, row_tower, set_counts, two_tower_model
 from tfzoo.layers.variational import GaussianCode
 
 __all__ = [
     "AbsoluteError",
+    "AttentivePooling",
     "BaselineResiduals",
     "Bias",
     "BlockUniform",
@@ -52,6 +54,7 @@ __all__ = [
     "SquaredError",
     "StoredUsers",
     "TextConvolution",
+    "TextWindows",
     "TiedProjection",
     "WordTable",
     "catalogue_scores",

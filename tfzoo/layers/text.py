@@ -159,7 +159,7 @@ class TextConvolution(keras.layers.Layer):
 
     def compute_output_shape(
         self, tokens_shape: tuple[int | None, ...], table_shape: tuple[int, int]
-    ) -> tuple[int | None, int]:
+    ) -> tuple[int | None, ...]:
         """Return the shape of the output."""
         return tokens_shape[0], self.filters
 
@@ -172,6 +172,45 @@ class TextConvolution(keras.layers.Layer):
             "initializer": keras.initializers.serialize(self.initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
+
+
+@keras.saving.register_keras_serializable("tfzoo")
+class TextWindows(TextConvolution):
+    """Convolution over a document and relu, with a vector for each of its places.
+
+    Equal to ``Conv1D(filters, kernel_size, padding="same", activation="relu")`` on the words' vectors
+    (zero for padding), and zeros where no word is. Unlike Keras' layer it runs on the NumPy backend.
+
+    Args:
+        filters, kernel_size, initializer, bias_initializer, **kwargs: as for `TextConvolution`.
+
+    Call arguments:
+        tokens: int32 ``[B, T]``, 0 for padding.
+        table: vectors of the words, float ``[V, D]``, from `WordTable`.
+
+    Returns:
+        float ``[B, T, filters]``, not negative.
+    """
+
+    def call(self, tokens: Any, table: Any, training: bool = False) -> Any:
+        """Return the value of each window."""
+        length, before = tokens.shape[1], (self.kernel_size - 1) // 2
+        padded = ops.pad(tokens, [[0, 0], [before, self.kernel_size - 1 - before]])
+        # A gradient needs the vocabulary's values once; without one most of the words do not occur.
+        if training:
+            windows = self._windows(tokens, padded, table) + self.bias
+        else:
+            vectors = ops.take(table, padded, axis=0) * self._known(padded)
+            windows = self.bias
+            for offset in range(self.kernel_size):
+                windows = windows + ops.matmul(vectors[:, offset : offset + length], self.kernel[offset])
+        return ops.relu(windows) * self._known(tokens)
+
+    def compute_output_shape(
+        self, tokens_shape: tuple[int | None, ...], table_shape: tuple[int, int]
+    ) -> tuple[int | None, ...]:
+        """Return the shape of the output."""
+        return *tokens_shape, self.filters
 
 
 def text_tower(

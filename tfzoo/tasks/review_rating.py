@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -55,7 +56,8 @@ class ReviewRatingTask(RatingTask):
     """Rating prediction where a user and an item are what was written by, and about, them.
 
     Inputs of a batch are ``user_tokens`` and ``item_tokens``, int32 ``[B, T]``: the document of
-    the user and of the item, right-padded with 0. The label is ``rating`` float32 ``[B]``.
+    the user and of the item, right-padded with 0; and ``user_id`` and ``item_id``, int32 ``[B]``,
+    where the model has such inputs. The label is ``rating`` float32 ``[B]``.
     """
 
     name = "review-rating"
@@ -100,9 +102,13 @@ class ReviewRatingTask(RatingTask):
         parts = [split.train]
         if self.settings.documents_from == "all":
             parts += [split.validation, split.test]
-        length = {tensor.name: tensor.shape[1] for tensor in model.inputs}
+        length = {tensor.name: tensor.shape[-1] for tensor in model.inputs}
         return DocumentFeatures(
-            parts, vocabulary, {side: length[f"{side}_tokens"] for side in SIDES}, self.settings.review_length
+            list(length),
+            parts,
+            vocabulary,
+            {side: length[f"{side}_tokens"] for side in SIDES},
+            self.settings.review_length,
         )
 
     def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
@@ -156,6 +162,8 @@ class DocumentFeatures(PairFeatures):
     """Turns user and item ids into their documents.
 
     Args:
+        names: input names of the model: ``user_tokens``, ``item_tokens`` and, where it wants them,
+            ``user_id`` and ``item_id``.
         parts: interactions whose reviews make the documents, the training part first.
         vocabulary: the words.
         length: words of a document that are read, by side.
@@ -166,12 +174,13 @@ class DocumentFeatures(PairFeatures):
 
     def __init__(
         self,
+        names: Collection[str],
         parts: list[Interactions],
         vocabulary: WordVocabulary,
         length: dict[str, int],
         review_length: int | None = None,
     ) -> None:
-        super().__init__([f"{side}_tokens" for side in SIDES], parts[0])
+        super().__init__(names, parts[0])
         texts = np.concatenate([_texts(part) for part in parts])
         reviews = vocabulary.encode(texts, review_length)
         times = [part.timestamp for part in parts if part.timestamp is not None]
@@ -187,7 +196,7 @@ class DocumentFeatures(PairFeatures):
         }
 
     def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """Return the documents of one side.
+        """Return the inputs of one tower.
 
         Args:
             side: ``"user"`` or ``"item"``.
@@ -195,7 +204,7 @@ class DocumentFeatures(PairFeatures):
             masked: int32, same shape; row number of the training review to leave out, -1 for
                 none.
         """
-        return {f"{side}_tokens": self.documents[side].batch(ids, masked)}
+        return {**super().side(side, ids), f"{side}_tokens": self.documents[side].batch(ids, masked)}
 
 
 def _texts(interactions: Interactions) -> np.ndarray:
