@@ -18,8 +18,8 @@ def test_every_run_of_every_table_has_a_recipe():
 def test_the_quick_table_has_every_model_that_ml_100k_carries():
     jobs = plan(["quick"], [], 1)
     assert {job.dataset for job in jobs} == {"ml-100k"}
-    # DeepCoNN reads reviews, GRU4Rec sessions.
-    assert sorted(job.model for job in jobs) == sorted(set(list_models()) - {"deepconn", "gru4rec"})
+    # ADRS and DeepCoNN read reviews, GRU4Rec sessions.
+    assert sorted(job.model for job in jobs) == sorted(set(list_models()) - {"adrs", "deepconn", "gru4rec"})
 
 
 def test_seed_by_seed_and_each_run_once():
