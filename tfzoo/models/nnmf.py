@@ -25,7 +25,7 @@ def NNMF(
     embedding_dim: int = 10,
     product_dim: int = 60,
     hidden_units: tuple[int, ...] = (50, 50, 50),
-    lookup_l2: float = 10.0,
+    lookup_l2: float = 30.0,
     frequency_exponent: float = 1.0,
     initial_stddev: float = 0.1,
     mean_rating: float = 0.0,
