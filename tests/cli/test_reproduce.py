@@ -51,10 +51,10 @@ def test_what_is_missing_is_trained_and_the_tables_are_written(here, capsys):
 
 def test_one_run_that_fails_does_not_stop_the_others(here, capsys):
     assert main(["reproduce", "--table", "ncf", "--jobs", "2"]) == 1
-    assert "1 of 7 runs failed: mlp-ml-1m-paper seed 0. See runs/*.log" in capsys.readouterr().err
-    assert len(here) == 7
+    assert "1 of 9 runs failed: mlp-ml-1m-paper seed 0. See runs/*.log" in capsys.readouterr().err
+    assert len(here) == 9
     assert not Path("results/mlp-ml-1m-paper").exists()
-    assert len(list(Path("results").rglob("seed-*.json"))) == 6
+    assert len(list(Path("results").rglob("seed-*.json"))) == 8
 
 
 def test_a_dry_run_writes_nothing(here, tmp_path, capsys):
@@ -66,7 +66,7 @@ def test_a_dry_run_writes_nothing(here, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ([], "--table, --model or --all"),
+        ([], "--table, --preset, --model or --all"),
         (["--all", "--jobs", "0"], "--jobs must be at least 1"),
         (["--table", "nfc"], "There is no table 'nfc'"),
     ],

@@ -49,14 +49,10 @@ def test_a_record_is_found_among_runs_and_among_collected_ones(tmp_path):
     assert job.record([tmp_path / "results"]) == collected
 
 
-def test_rows_of_models_that_do_not_exist_yet():
-    assert {row["name"] for row in missing_models(["edrs-2"])} == {
-        "SVD++",
-        "NCF (for ratings)",
-        "RMF",
-        "DMF",
-        "DLFCF",
-    }
+def test_rows_that_nothing_is_run_for_say_why():
+    rows = missing_models(["edrs-4"])
+    assert {row["name"] for row in rows} == {"PMF", "DeepCoNN", "ADRS", "EDRS"}
+    assert all(row["why"] and row["metrics"] for row in rows)
     assert missing_models(["ncf"]) == []
     assert set(list_tables()) >= {"quick", "edrs-2", "ncf"}
 

@@ -47,7 +47,7 @@ def list_tables() -> dict[str, str]:
 
 
 def missing_models(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of tables whose models the zoo does not have: ``name``, ``dataset``, ``metrics``."""
+    """Return the rows of tables that nothing is run for: ``name``, ``dataset``, ``metrics``, ``why``."""
     return [row for name in names for row in _table(name).get("others", [])]
 
 

@@ -76,12 +76,12 @@ def markdown(summaries: Sequence[Summary]) -> str:
             lines += ["", "Where the printed figures stand:", "", *sources]
         for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
             lines += ["", remark]
-    lines += ["", "## Not yet", "", "Printed figures of models that the zoo does not have.", ""]
-    lines += [_row(["table", "model", "data set", "printed"]), _row(["---"] * 4)]
+    lines += ["", "## Not yet", "", "Printed figures that nothing was run for here.", ""]
+    lines += [_row(["table", "model", "data set", "printed", "why"]), _row(["---"] * 5)]
     for name, title in list_tables().items():
         for row in missing_models([name]):
             figures = ", ".join(f"{metric} {_printed(figure)}" for metric, figure in row["metrics"].items())
-            lines.append(_row([title, row["name"], row["dataset"], figures]))
+            lines.append(_row([title, row["name"], row["dataset"], figures, row["why"]]))
     lines += [
         "",
         "Run again with `python scripts/reproduce.py --table TABLE --seeds N` (tables: "
