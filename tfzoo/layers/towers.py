@@ -141,7 +141,10 @@ def dot_head(
         to a rating float32 ``[B]``.
     """
     user, item = _vectors(width, width)
-    if biases:
+    if biases and width == 1:
+        # ONNX cannot sum over no components.
+        score = user[:, 0] + item[:, 0]
+    elif biases:
         score = ops.sum(user[:, :-1] * item[:, :-1], axis=-1) + user[:, -1] + item[:, -1]
     else:
         score = ops.sum(user * item, axis=-1)
