@@ -19,6 +19,13 @@ class IdEmbedding(keras.layers.Embedding):
     vocabulary, pipelines pad with id 0, and exports look raw ids up, unknown ones as 0.
     """
 
+    def call(self, inputs: Any) -> Any:
+        """Return the rows of ids of any shape ``[...]`` as ``[..., width]``."""
+        # Keras' own call reads the variable before it picks rows. Once an optimizer has written single
+        # rows, each such read makes TensorFlow copy the whole table; picking from the variable does not.
+        table = getattr(self.embeddings, "value", self.embeddings)
+        return ops.cast(ops.take(table, inputs, axis=0), self.compute_dtype)
+
     def fill_unseen(self, counts: NDArray) -> None:
         """Give row 0 and every row without training data the mean of the trained rows.
 

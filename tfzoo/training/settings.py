@@ -13,6 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 LONGEST_NAME = 80
 LONGEST_SHOWN = 200
 WITH_MOMENTUM = ("sgd", "rmsprop", "gru4rec-adagrad")
+LAZY = ("lazy-adam", "lazy-adagrad")
 
 
 class Settings(BaseModel):
@@ -90,11 +91,13 @@ class TrainingSettings(Settings):
     """How the weights are found.
 
     Attributes:
-        optimizer: name of a Keras optimizer, or ``gru4rec-adagrad``, see `GRU4RecAdagrad`.
+        optimizer: name of a Keras optimizer, or ``gru4rec-adagrad``, see `GRU4RecAdagrad`, or
+            ``lazy-adam`` or ``lazy-adagrad``, which touch only the rows of a table that a batch
+            looks up, see `LazyAdam` and `LazyAdagrad`.
         learning_rate: step size at the start.
         momentum: of ``sgd``, ``rmsprop`` and ``gru4rec-adagrad``.
         schedule: ``constant``, or ``cosine`` from the learning rate to 0 over all epochs.
-        weight_decay: decoupled weight decay of the optimizer, 0 for none.
+        weight_decay: decoupled weight decay of the optimizer, 0 for none; not with the lazy ones.
         batch_size: examples a step.
         epochs: largest number of epochs.
         patience: epochs without a better validation figure before training stops; null for never.
@@ -109,7 +112,17 @@ class TrainingSettings(Settings):
         checkpoint_seconds: least time between two checkpoints.
     """
 
-    optimizer: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "nadam", "gru4rec-adagrad"] = "adam"
+    optimizer: Literal[
+        "adam",
+        "adamw",
+        "sgd",
+        "adagrad",
+        "rmsprop",
+        "nadam",
+        "gru4rec-adagrad",
+        "lazy-adam",
+        "lazy-adagrad",
+    ] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Fraction = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
@@ -130,6 +143,15 @@ class TrainingSettings(Settings):
         if self.momentum and self.optimizer not in WITH_MOMENTUM:
             known = ", ".join(WITH_MOMENTUM)
             raise ValueError(f"only {known} take a momentum; optimizer is {self.optimizer!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_weight_decay(self) -> TrainingSettings:
+        if self.weight_decay and self.optimizer in LAZY:
+            raise ValueError(
+                f"{self.optimizer} takes no weight_decay, which would charge rows that no batch looks up; "
+                "use adamw, or charge looked-up rows by the model's own penalty, such as lookup_l2"
+            )
         return self
 
 

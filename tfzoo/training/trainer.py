@@ -17,6 +17,7 @@ from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
 from tfzoo.tasks.tables import check_tables
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
+from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam
 from tfzoo.training.optimizers import GRU4RecAdagrad
 from tfzoo.training.settings import TrainingSettings
 
@@ -297,6 +298,8 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
         "rmsprop": keras.optimizers.RMSprop,
         "nadam": keras.optimizers.Nadam,
         "gru4rec-adagrad": GRU4RecAdagrad,
+        "lazy-adam": LazyAdam,
+        "lazy-adagrad": LazyAdagrad,
     }[settings.optimizer](**config)
     return optimizer
 
