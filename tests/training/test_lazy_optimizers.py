@@ -19,8 +19,9 @@ from tfzoo.models import create_model
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
 from tfzoo.tasks.pair_features import PairFeatures
 from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam
+from tfzoo.training.optimizers import build_optimizer
 from tfzoo.training.settings import TrainingSettings, parse
-from tfzoo.training.trainer import Trainer, build_optimizer
+from tfzoo.training.trainer import Trainer
 
 PAIRS = [(LazyAdam, keras.optimizers.Adam), (LazyAdagrad, keras.optimizers.Adagrad)]
 KINDS = [LazyAdam, LazyAdagrad]

@@ -14,9 +14,10 @@ from tfzoo.evaluation import validate_ratings
 from tfzoo.models import create_model
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
 from tfzoo.tasks.pair_features import SIDES, PairFeatures
-from tfzoo.training.optimizers import GRU4RecAdagrad
+from tfzoo.training.checkpoint import load_checkpoint
+from tfzoo.training.optimizers import GRU4RecAdagrad, build_optimizer
 from tfzoo.training.settings import WITH_MOMENTUM, TrainingSettings
-from tfzoo.training.trainer import Trainer, build_optimizer
+from tfzoo.training.trainer import Trainer
 
 MEAN = 3.0
 L2 = 0.3
@@ -304,6 +305,65 @@ def test_early_stopping_ends_in_time_with_the_best_weights(toy):
     assert [row["val_rmse"] for row in state.history] == values[:6]
     assert_same(weights_of(trainer), seen[3])
     assert not np.array_equal(seen[3][0], seen[5][0])
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_rows_written_in_place_do_not_reach_the_copy_of_the_best_weights(toy, tmp_path, jit_compile, average):
+    seen, checkpoint = [], tmp_path / "checkpoint.npz"
+    trainer = make_trainer(toy, epochs=3, optimizer="lazy-adam", jit_compile=jit_compile, average=average)
+    trainer.fit(sequence([0.9, 0.8, 1.0], seen, trainer), checkpoint=checkpoint)
+    assert_same(weights_of(trainer), seen[1])
+    assert not np.array_equal(seen[1][0], seen[2][0])
+    _, groups = load_checkpoint(checkpoint, "")
+    assert_same(groups["best"], [keras.ops.convert_to_numpy(v) for v in trainer.model.variables])
+
+
+@pytest.mark.parametrize(
+    ("settings", "checkpointed", "copies"),
+    [
+        # One copy is of the weights that training starts from.
+        ({}, False, 1 + 3),
+        ({"restore_best": False}, False, 1 + 1),
+        ({}, True, 1 + 6),
+        ({"restore_best": False}, True, 1 + 6),
+        # The averaged weights are copied when they are better, the others for each checkpoint.
+        ({"average": 0.5}, True, 1 + 3 + 6),
+    ],
+    ids=str,
+)
+def test_weights_are_copied_no_more_than_they_are_needed(
+    toy, tmp_path, monkeypatch, settings, checkpointed, copies
+):
+    trainer, made = make_trainer(toy, epochs=6, **settings), []
+    copy = trainer._snapshot
+    monkeypatch.setattr(trainer, "_snapshot", lambda: made.append(1) or copy())
+    checkpoint = tmp_path / "checkpoint.npz" if checkpointed else None
+    trainer.fit(sequence([1.0, 0.9, 0.95, 0.8, 0.8, 0.85]), checkpoint=checkpoint)
+    assert len(made) == copies
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_spoiled_weights_never_count_as_the_best(toy, tmp_path, average):
+    checkpoint, seen = tmp_path / "checkpoint.npz", []
+    trainer = make_trainer(toy, epochs=3, average=average)
+    validate = sequence([0.9, 0.8, 0.7], seen, trainer)
+
+    def spoil():
+        # The figure is better, the weights that go with it are not finite.
+        if len(seen) == 1:
+            weight = trainer.model.trainable_variables[1]
+            values = weight.numpy()
+            values[-1, -1] = np.nan
+            weight.assign(values)
+        return validate()
+
+    with pytest.raises(TfzooError, match=r"diverged in epoch 2 .*weights of the model are not finite"):
+        trainer.fit(spoil, checkpoint=checkpoint)
+    state, groups = load_checkpoint(checkpoint, "")
+    assert (state.epoch, state.best_epoch, state.best_value) == (1, 1, 0.9)
+    kept = [array for array in groups["best"] if array.dtype == np.float32]
+    assert_same(kept[: len(seen[0])], seen[0])
 
 
 def test_without_patience_training_goes_on_to_the_last_epoch(toy):

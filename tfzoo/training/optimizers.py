@@ -1,4 +1,4 @@
-"""Optimizers that papers describe and Keras lacks."""
+"""The optimizer that settings describe, and one that a paper describes and Keras lacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam
+from tfzoo.training.settings import TrainingSettings
 
 
 @keras.saving.register_keras_serializable("tfzoo")
@@ -82,6 +85,38 @@ class GRU4RecAdagrad(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
+    """Build the Keras optimizer that the settings describe.
+
+    Args:
+        settings: how to train.
+        steps: steps an epoch, for schedules that end with the last epoch.
+
+    Returns:
+        A fresh optimizer.
+    """
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
+    config = {"learning_rate": rate}
+    if settings.momentum:
+        config["momentum"] = settings.momentum
+    if settings.weight_decay:
+        config["weight_decay"] = settings.weight_decay
+    optimizer: keras.Optimizer = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "sgd": keras.optimizers.SGD,
+        "adagrad": keras.optimizers.Adagrad,
+        "rmsprop": keras.optimizers.RMSprop,
+        "nadam": keras.optimizers.Nadam,
+        "gru4rec-adagrad": GRU4RecAdagrad,
+        "lazy-adam": LazyAdam,
+        "lazy-adagrad": LazyAdagrad,
+    }[settings.optimizer](**config)
+    return optimizer
 
 
 def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, num_rows: int) -> tf.Tensor:

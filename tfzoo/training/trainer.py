@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
 from tfzoo.tasks.tables import check_tables
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
-from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam
-from tfzoo.training.optimizers import GRU4RecAdagrad
+from tfzoo.training.optimizers import build_optimizer
 from tfzoo.training.settings import TrainingSettings
 
 Validate = Callable[[], dict[str, float]]
@@ -71,6 +71,8 @@ class Trainer:
             if settings.average
             else []
         )
+        # Compiled, since copies of large tables in NumPy take longer than the check.
+        self._weights_are_finite = tf.function(self._all_finite)
 
     def fit(
         self,
@@ -116,23 +118,30 @@ class Trainer:
             loss = self._run_epoch(run_block, blocks, state.epoch)
             state.epoch += 1
             due = state.epoch % self.settings.validate_every == 0 or state.epoch == last_epoch
-            try:
-                metrics, averaged = self._validate(validate if due else None)
-            except DataError as error:
-                raise self._diverged(state.epoch, str(error)) from error
-            # The last step of an epoch can spoil weights whose loss nobody computes any more.
-            if not all(np.isfinite(weights).all() for weights in averaged):
-                raise self._diverged(state.epoch, "weights of the model are not finite")
-            better = bool(metrics) and self._is_better(metrics[self.task.monitor], state)
-            if better or keep_last:
-                best = averaged
-            if better:
-                state.best_value, state.best_epoch = metrics[self.task.monitor], state.epoch
+            with self._averaged_weights():
+                try:
+                    metrics = validate() if validate is not None and due else {}
+                except DataError as error:
+                    raise self._diverged(state.epoch, str(error)) from error
+                # The last step of an epoch can spoil weights whose loss nobody computes any more.
+                if not self._weights_are_finite():
+                    raise self._diverged(state.epoch, "weights of the model are not finite")
+                better = bool(metrics) and self._is_better(metrics[self.task.monitor], state)
+                if better:
+                    state.best_value, state.best_epoch = metrics[self.task.monitor], state.epoch
+                finished = self._finished(state, last_epoch)
+                due = finished or time.perf_counter() - last_save >= self.settings.checkpoint_seconds
+                target = checkpoint if due else None
+                copied = (finished or target is not None) if keep_last else better
+                if copied:
+                    best = self._snapshot()
             state.history.append({"loss": loss, **{f"val_{key}": v for key, v in metrics.items()}})
             state.seconds = time.perf_counter() - started
-            due = time.perf_counter() - last_save >= self.settings.checkpoint_seconds
-            if checkpoint is not None and (due or self._finished(state, last_epoch)):
-                save_checkpoint(checkpoint, state, {**self._all(), "best": best}, fingerprint)
+            if target is not None:
+                # Without averages the copy is of the weights that training goes on from.
+                weights = best if copied and not self._averages else self._snapshot()
+                groups = {"model": weights, **self._optimizer_state(), "best": best}
+                save_checkpoint(target, state, groups, fingerprint)
                 last_save = time.perf_counter()
             if on_epoch is not None:
                 on_epoch(state)
@@ -230,23 +239,26 @@ class Trainer:
                 average.assign(momentum * average + (1.0 - momentum) * weights.value)
         return loss, state
 
-    def _validate(self, validate: Validate | None) -> tuple[dict[str, float], Arrays]:
-        """Validate the averaged weights where there are any, and return them with the metrics."""
-        validate = validate or dict
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Let the averaged weights, where there are any, stand in for those of the model."""
         if not self._averages:
-            return validate(), self._snapshot()
+            yield
+            return
         raw = [weight.numpy() for weight in self._weights]
         _assign(self._weights, [average.numpy() for average in self._averages])
-        metrics, snapshot = validate(), self._snapshot()
+        yield
         _assign(self._weights, raw)
-        return metrics, snapshot
+
+    def _all_finite(self) -> tf.Tensor:
+        floats = [variable.value for variable in self.model.variables if "float" in variable.dtype]
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in floats])
 
     def _snapshot(self) -> Arrays:
         return [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
 
-    def _all(self) -> dict[str, Arrays]:
+    def _optimizer_state(self) -> dict[str, Arrays]:
         return {
-            "model": self._snapshot(),
             "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
             "averages": [average.numpy() for average in self._averages],
         }
@@ -270,38 +282,6 @@ class Trainer:
         longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self.settings.batch_size))
         blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
         return math.ceil(steps / blocks)
-
-
-def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
-    """Build the Keras optimizer that the settings describe.
-
-    Args:
-        settings: how to train.
-        steps: steps an epoch, for schedules that end with the last epoch.
-
-    Returns:
-        A fresh optimizer.
-    """
-    rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
-    config = {"learning_rate": rate}
-    if settings.momentum:
-        config["momentum"] = settings.momentum
-    if settings.weight_decay:
-        config["weight_decay"] = settings.weight_decay
-    optimizer: keras.Optimizer = {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "sgd": keras.optimizers.SGD,
-        "adagrad": keras.optimizers.Adagrad,
-        "rmsprop": keras.optimizers.RMSprop,
-        "nadam": keras.optimizers.Nadam,
-        "gru4rec-adagrad": GRU4RecAdagrad,
-        "lazy-adam": LazyAdam,
-        "lazy-adagrad": LazyAdagrad,
-    }[settings.optimizer](**config)
-    return optimizer
 
 
 def _assign(variables: list[Any], values: Arrays) -> None:
