@@ -1,9 +1,13 @@
 """Floors under the models on real data: a change that makes one worse or too good fails here."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tfzoo.data.datasets import load_dataset
 from tfzoo.experiment import Experiment
+from tfzoo.models import list_models
 from tfzoo.runs import run
 from tfzoo.training.recipe import load_recipe
 
@@ -20,6 +24,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.data]
         ("biased-mf", "paper", 0.930, 0.950),
         ("biased-mf", "tuned", 0.900, 0.920),
         ("pmf", "paper", 0.930, 0.980),
+        ("biased-mf", "five-fold", 0.895, 0.912),
+        ("svdpp", "five-fold", 0.890, 0.909),
+        ("nnmf", "paper", 0.890, 0.920),
+        ("rmf", "paper", 0.950, 0.990),
+        ("dlfcf", "paper", 0.935, 0.970),
+        ("ncf-rating", "paper", 0.908, 0.935),
+        ("i-autorec", "paper", 0.885, 0.910),
+        ("u-autorec", "paper", 0.930, 0.965),
     ],
 )
 def test_test_rmse_on_movielens_100k(model, recipe, low, high, tmp_path):
@@ -75,6 +87,11 @@ def test_test_ndcg_on_recboles_split(model, low, high, tmp_path):
     [
         # Cut short: not what the model can do, but a change that breaks its training shows.
         ("dcf", "paper", 6, "rmse", 1.16, 1.24),
+        ("delcr-woe", "paper", 6, "rmse", 1.16, 1.24),
+        ("wide-deep", "paper", 2, "rmse", 0.920, 0.965),
+        ("deepfm", "paper", 2, "rmse", 0.920, 0.990),
+        ("dmf-rating", "tuned", 3, "rmse", 0.895, 0.920),
+        ("dmf", "tuned", 1, "ndcg@10", 0.250, 0.400),
         ("edrs-woe", "paper", 6, "rmse", 0.955, 0.980),
         ("mlp", "paper", 3, "ndcg@10", 0.170, 0.200),
         ("bmf", "paper", 10, "ndcg@10", 0.100, 0.120),
@@ -89,7 +106,25 @@ def test_a_short_training_on_movielens_100k(model, recipe, epochs, metric, low, 
     assert low <= record.metrics["test"][metric] <= high
 
 
-def test_item_knn_on_recboles_split(tmp_path):
-    experiment = Experiment.prepare(load_recipe("item-knn", "ml-100k", "paper"), load_dataset("ml-100k"), 0)
+@pytest.mark.parametrize(
+    ("model", "recipe", "metric", "expected"),
+    [
+        ("item-knn", "paper", "ndcg@10", 0.2835),
+        ("pure-svd", "tuned", "ndcg@10", 0.3150),
+        ("user-knn", "tuned", "ndcg@10", 0.3009),
+        ("popularity", "paper", "ndcg@10", 0.1412),
+        ("baseline", "five-fold", "rmse", 0.9414),
+        ("item-knn-rating", "five-fold", "rmse", 0.9161),
+        ("user-knn-rating", "five-fold", "rmse", 0.9276),
+    ],
+)
+def test_closed_forms_keep_their_figures_on_movielens_100k(model, recipe, metric, expected, tmp_path):
+    experiment = Experiment.prepare(load_recipe(model, "ml-100k", recipe), load_dataset("ml-100k"), 0)
     record, _ = run(experiment, tmp_path)
-    assert record.metrics["test"]["ndcg@10"] == pytest.approx(0.2835, abs=2e-4)
+    assert record.metrics["test"][metric] == pytest.approx(expected, abs=2e-4)
+
+
+def test_every_model_that_ml_100k_carries_has_a_floor_here():
+    named = set(re.findall(r'\("([a-z-]+)", ', Path(__file__).read_text(encoding="utf-8")))
+    # These read reviews and sessions.
+    assert set(list_models()) - named == {"adrs", "deepconn", "gru4rec"}

@@ -18,6 +18,7 @@ ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4r
 OPTIONS = {
     # ReLU would make many scores equal.
     **{name: {"last_activation": None} for name in ("delcr", "delcr-woe", "dcf")},
+    **{name: {"user_units": (6,), "item_units": (6,)} for name in ("dmf", "dmf-rating")},
     "edrs": {"last_activation": None, "rating_activation": None},
     "edrs-woe": {"rating_activation": None},
 }
@@ -41,7 +42,7 @@ def features_of(name, model, train):
 
 def by_rows(model, train, users, items):
     """Score dense ids; rows of the interaction matrix are made here, with NumPy."""
-    values = {"rating": train.ratings, "scores": 1.0}[next(iter(model.output))]
+    values = 1.0 if "scores" in model.output else train.ratings
     matrix = np.zeros((train.num_users + 1, train.num_items + 1), np.float32)
     matrix[train.user_id, train.item_id] = values
     users, items = np.asarray(users, np.int32), np.asarray(items, np.int32)
@@ -77,15 +78,15 @@ def catalogue(name, model, train, user):
         users = documents.side("user", tf.constant(np.full_like(items, user), tf.int32))
         return call(model, {**users, **documents.side("item", tf.constant(items, tf.int32))})["rating"]
     if task == "implicit":
-        return unsquashed(model, np.full_like(items, user), items)
+        return unsquashed(model, train, np.full_like(items, user), items)
     return by_rows(model, train, np.full_like(items, user), items)["rating"]
 
 
-def unsquashed(model, users, items):
+def unsquashed(model, train, users, items):
     """Return the logits of probabilities, scores else."""
     if any(layer.name == "probability" for layer in model.layers):
-        model = keras.Model(model.inputs, {"score": model.get_layer("probability").input})
-    return call(model, {"user_id": tf.constant(users), "item_id": tf.constant(items)})["score"]
+        model = keras.Model(model.input, {"score": model.get_layer("probability").input})
+    return by_rows(model, train, users, items)["score"]
 
 
 def history_scores(name, model, train, items):

@@ -6,17 +6,17 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.serving.keras_truth import (
     BLANK_SCORE,
     HISTORY_TASKS,
     UNTRAINED,
     best,
+    by_rows,
     catalogue,
     history_scores,
 )
-from tests.zoo import call, models_of, task_of
+from tests.zoo import models_of, task_of
 from tfzoo.models import list_models
 from tfzoo.serving.client import LocalClient
 
@@ -127,7 +127,7 @@ def test_pairs_have_the_output_of_keras(every_model, train, name):
     users, items = train.users.lookup(USERS), train.items.lookup(ITEMS)
     assert users[1] == items[2] == 0
     if task_of(name) == "implicit":
-        expected = call(model, {"user_id": tf.constant(users), "item_id": tf.constant(items)})["score"]
+        expected = by_rows(model, train, users, items)["score"]
     else:
         expected = [
             catalogue(name, model, train, user)[item] for user, item in zip(users, items, strict=True)
