@@ -92,7 +92,8 @@ class LazyAdam(_Lazy, keras.optimizers.Adam):
     `keras.optimizers.Adam` reads and writes a whole embedding table at every step, and goes on
     moving rows that no batch looks up any more. Here such rows keep their weights and moments bit
     for bit, and a step costs what the rows of the batch cost. The gradients of a row that is
-    looked up several times are added up first. A step that looks up all rows is Adam's step.
+    looked up several times are added up first, while Keras squares them one by one, which makes
+    its second moments too small. A step that looks up all rows is Keras' on the dense gradient.
 
     As in LazyAdam of TensorFlow Addons, the corrections of the bias, ``1 - beta^t``, count all
     steps, not those in which the row was looked up, and the moments of a row do not decay in
@@ -132,10 +133,10 @@ class LazyAdam(_Lazy, keras.optimizers.Adam):
 class LazyAdagrad(_Lazy, keras.optimizers.Adagrad):
     """Adagrad whose step costs the rows of a table that a batch looks up.
 
-    `keras.optimizers.Adagrad` makes a dense gradient out of looked-up rows and passes over the
-    whole table, although rows without a gradient do not change. The steps here are the same, but
-    for the time they take: the gradients of a row that is looked up several times are added up
-    first, and other rows keep weights and sums bit for bit.
+    `keras.optimizers.Adagrad` passes over the whole table, and squares the gradients of a row that
+    is looked up several times one by one. Here they are added up first, and other rows keep
+    weights and sums bit for bit: the steps are those of Keras' Adagrad on the dense gradient,
+    which leaves rows without a gradient where they are.
 
     Dense gradients, such as those of kernels, and all gradients on other backends than TensorFlow
     take the step of `keras.optimizers.Adagrad`. ``use_ema`` works, but averages whole tables.
