@@ -23,6 +23,14 @@ def test_the_results_table_is_what_the_records_give():
     assert table == csv_text(summarise(load_records([ROOT / "results"])))
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/classics.md"])
+def test_figures_with_a_deviation_stand_on_the_results_page(page):
+    figures = set(re.findall(r"\d\.\d{4} ± \d\.\d{4}", (ROOT / page).read_text(encoding="utf-8")))
+    assert len(figures) > 10
+    known = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert {figure for figure in figures if figure not in known} == set()
+
+
 def test_readme_names_every_model():
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Models")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE))

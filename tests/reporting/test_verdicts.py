@@ -7,6 +7,7 @@ import pytest
 
 from tests.reporting.test_results import record
 from tfzoo.models import model_info
+from tfzoo.reporting.results import tables_of
 from tfzoo.reporting.summary import summarise
 from tfzoo.reporting.verdicts import (
     BETTER,
@@ -78,6 +79,8 @@ def test_folds_that_the_seed_chooses_are_one_table(toy):
 
     assert summary(None, 3).protocol == "3-fold cross-validation, 10 % of the rest for validation"
     assert summary(1, 1).protocol.endswith(", fold 1")
+    # One table, however many rows validate.
+    assert {key[1] for key in tables_of([summary(None, 3)])} == {"3-fold cross-validation"}
 
 
 def test_the_table_has_every_metric_with_its_gap_and_command():

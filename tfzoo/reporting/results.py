@@ -13,6 +13,9 @@ from tfzoo.reporting.table_plots import table_plots
 from tfzoo.reporting.verdicts import row_verdict
 
 
+VALIDATION = re.compile(r", [\d.]+ % of the rest for validation")
+
+
 def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
     """Return rows (metric, paper, ours, difference) of the test metrics of one summary."""
     rows = []
@@ -28,7 +31,8 @@ def tables_of(summaries: Sequence[Summary]) -> dict[tuple[str, str, str], list[S
     """Return the summaries that belong into one table, by data set, protocol and definition of metrics."""
     tables: dict[tuple[str, str, str], list[Summary]] = defaultdict(list)
     for summary in summaries:
-        protocol = summary.protocol.replace(REFITTED, "")
+        # However many training rows validate: the folds that test are the same.
+        protocol = VALIDATION.sub("", summary.protocol.replace(REFITTED, ""))
         tables[summary.first.dataset, protocol, summary.first.headline].append(summary)
     return dict(sorted(tables.items()))
 
