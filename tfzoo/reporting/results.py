@@ -12,7 +12,6 @@ from tfzoo.reporting.summary import REFITTED, Summary
 from tfzoo.reporting.table_plots import table_plots
 from tfzoo.reporting.verdicts import row_verdict
 
-
 VALIDATION = re.compile(r", [\d.]+ % of the rest for validation")
 
 
