@@ -13,11 +13,18 @@ from keras import ops
 class _Lazy(keras.optimizers.Optimizer):
     """Gives gradients of looked-up rows to ``change_of_rows``; all others take Keras' own step.
 
+    Attributes:
+        change_of_rows: updates the slots of the looked-up rows of one table, and returns what to subtract
+            from the rows, ``[n, ...]``. It is given the table's number among the variables; row numbers
+            ``[n]``, in any order, with repetitions; in each place the whole gradient of its row
+            ``[n, ...]``; and the learning rate of this step, of the table's dtype.
+
     Raises:
         ValueError: an option is given that would change or charge the whole table.
     """
 
     loss_scale_factor: Any
+    change_of_rows: Callable[[int, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
     # Decay and accumulation move rows that no batch looked up. Keras clips the parts of a row that was
     # looked up twice one by one, so a clipped step would be another than the dense optimizer's.
@@ -69,20 +76,6 @@ class _Lazy(keras.optimizers.Optimizer):
         values = _sum_of_equal_rows(gradient.indices, values, self._marks[index].value)
         change = self.change_of_rows(index, gradient.indices, values, tf.cast(learning_rate, variable.dtype))
         _rewrite(variable, gradient.indices, lambda rows: rows - change)
-
-    def change_of_rows(self, index: int, rows: tf.Tensor, gradient: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        """Update the slots of the looked-up rows of one table.
-
-        Args:
-            index: number of the table among the variables.
-            rows: int32 or int64 ``[n]``, in any order, with repetitions.
-            gradient: ``[n, ...]``, in each place the whole gradient of its row.
-            rate: learning rate of this step, of the table's dtype.
-
-        Returns:
-            What to subtract from the rows, ``[n, ...]``.
-        """
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable("tfzoo")
