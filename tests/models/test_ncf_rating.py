@@ -1,5 +1,7 @@
 """NeuMF for ratings: its equations by hand, and refused sizes."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,13 @@ def test_a_rating_is_a_linear_unit_over_product_and_hidden_layers():
     both = np.concatenate([user[:, :2] * item[:, :2], hidden], axis=1)
     expected = (both @ output + output_bias)[:, 0] + 3.5
     np.testing.assert_allclose(model(inputs)["rating"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_number_of_parameters():
+    model = create_model("ncf-rating", 943, 1682)
+    found = sum(math.prod(weight.shape) for weight in model.trainable_variables)
+    hidden = 64 * 32 + 32 + 32 * 16 + 16 + 16 * 8 + 8
+    assert found == (8 + 32) * (944 + 1683) + hidden + (8 + 8) + 1
 
 
 @pytest.mark.parametrize("units", [(8,), (), (7, 4)])

@@ -18,7 +18,7 @@ ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4r
 OPTIONS = {
     # ReLU would make many scores equal.
     **{name: {"last_activation": None} for name in ("delcr", "delcr-woe", "dcf")},
-    **{name: {"user_units": (6,), "item_units": (6,)} for name in ("dmf", "dmf-rating")},
+    **{name: {"user_units": (5, 12), "item_units": (5, 12)} for name in ("dmf", "dmf-rating")},
     "edrs": {"last_activation": None, "rating_activation": None},
     "edrs-woe": {"rating_activation": None},
 }

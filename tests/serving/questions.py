@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tests.serving.keras_truth import BLANK_SCORE, best, catalogue, history_scores
-from tests.zoo import call, task_of
+from tests.serving.keras_truth import BLANK_SCORE, best, by_rows, catalogue, history_scores
+from tests.zoo import task_of
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import INTEGER, Vocabulary
 
@@ -148,8 +148,7 @@ def _pair(served: Served, row: Row) -> float:
     user, item = max(0, row.user), max(0, row.item)
     if task_of(served.name) != "implicit":
         return float(_catalogue(served, user)[item])
-    pair = {"user_id": tf.constant([user]), "item_id": tf.constant([item])}
-    return float(call(served.model, pair)["score"][0])
+    return float(by_rows(served.model, served.train, [user], [item])["score"][0])
 
 
 def _catalogue(served: Served, user: int) -> np.ndarray:

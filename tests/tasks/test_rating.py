@@ -15,6 +15,10 @@ from tfzoo.tasks.pair_features import PairFeatures
 SMALL = {"tower_units": (6, 4), "last_activation": None}
 MODELS = {
     "edrs": {**SMALL, "head_units": (5,), "rating_activation": None},
+    "dmf-rating": {"user_units": (6, 4), "item_units": (5, 4), "initial_stddev": 0.5},
+    "i-autorec": {"hidden_units": 5},
+    "u-autorec": {"hidden_units": 5},
+    "ncf-rating": {"factors": 3, "units": (6, 4)},
     "edrs-woe": {"tower_units": (6, 4), "head_units": (5,), "rating_activation": None},
     "delcr": {**SMALL, "biases": True},
     "dcf": SMALL,
