@@ -20,6 +20,9 @@ from tests.zoo import models_of, task_of
 from tfzoo.models import list_models
 from tfzoo.serving.client import LocalClient
 
+# All models take more than a minute to export; test_export.py exports some of them by default.
+pytestmark = pytest.mark.slow
+
 # Ids of the toy data set: users 100, 107, ...; items film-00, film-01, ...
 USERS, ITEMS = [107, 12345, 303, 100], ["film-19", "film-00", "no such film", "film-03"]
 HISTORIES = [["film-07", "no such film", UNTRAINED, "film-03"], ["", "", "no such film", ""]]
