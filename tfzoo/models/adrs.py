@@ -26,7 +26,7 @@ PAPER = Paper(
 )
 
 
-@register_model("adrs", task="review-rating", paper=PAPER, reconstruction=True)
+@register_model("adrs", task="review-rating", family="text", paper=PAPER, reconstruction=True)
 def ADRS(
     num_users: int,
     num_items: int,

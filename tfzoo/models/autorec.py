@@ -19,7 +19,7 @@ PAPER = Paper(
 )
 
 
-@register_model("i-autorec", task="rating", paper=PAPER)
+@register_model("i-autorec", task="rating", family="autoencoder", paper=PAPER)
 def IAutoRec(
     num_users: int,
     num_items: int,
@@ -64,7 +64,7 @@ def IAutoRec(
     return two_tower_model(decoder, coder, dot_head(hidden_units + 1), name="i-autorec")
 
 
-@register_model("u-autorec", task="rating", paper=PAPER)
+@register_model("u-autorec", task="rating", family="autoencoder", paper=PAPER)
 def UAutoRec(
     num_users: int,
     num_items: int,

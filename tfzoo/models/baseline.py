@@ -90,7 +90,7 @@ def check_penalties(l2_user: float, l2_item: float, alternations: int) -> None:
         raise ValueError(f"`alternations` must be at least 1. Received: alternations={alternations}")
 
 
-@register_model("baseline", task="rating", paper=PAPER, solve=solve_baseline)
+@register_model("baseline", task="rating", family="baseline", paper=PAPER, solve=solve_baseline)
 def Baseline(
     num_users: int,
     num_items: int,

@@ -21,7 +21,7 @@ PAPER = Paper(
 ACTIVATIONS = ("sigmoid", "linear", "tanh")
 
 
-@register_model("cdae", task="reconstruction", paper=PAPER)
+@register_model("cdae", task="reconstruction", family="autoencoder", paper=PAPER)
 def CDAE(
     num_users: int,
     num_items: int,

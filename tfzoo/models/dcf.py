@@ -17,8 +17,8 @@ PAPER = Paper(
 )
 
 
-@register_model("dcf", task="rating", paper=PAPER, reconstruction=True)
-@register_model("delcr-woe", task="rating", paper=delcr.PAPER, reconstruction=True)
+@register_model("dcf", task="rating", family="towers", paper=PAPER, reconstruction=True)
+@register_model("delcr-woe", task="rating", family="towers", paper=delcr.PAPER, reconstruction=True)
 def DCF(
     num_users: int,
     num_items: int,

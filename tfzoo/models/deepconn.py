@@ -17,7 +17,7 @@ PAPER = Paper(
 )
 
 
-@register_model("deepconn", task="review-rating", paper=PAPER)
+@register_model("deepconn", task="review-rating", family="text", paper=PAPER)
 def DeepCoNN(
     num_users: int,
     num_items: int,

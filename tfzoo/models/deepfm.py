@@ -16,7 +16,7 @@ PAPER = Paper(
 )
 
 
-@register_model("deepfm", task="rating", paper=PAPER)
+@register_model("deepfm", task="rating", family="side-features", paper=PAPER)
 def DeepFM(
     num_users: int,
     num_items: int,

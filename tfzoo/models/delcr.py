@@ -16,7 +16,7 @@ PAPER = Paper(
 )
 
 
-@register_model("delcr", task="rating", paper=PAPER, reconstruction=True)
+@register_model("delcr", task="rating", family="towers", paper=PAPER, reconstruction=True)
 def DELCR(
     num_users: int,
     num_items: int,

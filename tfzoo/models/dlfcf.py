@@ -16,7 +16,7 @@ PAPER = Paper(
 )
 
 
-@register_model("dlfcf", task="rating", paper=PAPER, reconstruction=True)
+@register_model("dlfcf", task="rating", family="matrix-factorisation", paper=PAPER, reconstruction=True)
 def DLFCF(
     num_users: int,
     num_items: int,

@@ -19,7 +19,7 @@ PAPER = Paper(
 )
 
 
-@register_model("dmf", task="implicit", paper=PAPER)
+@register_model("dmf", task="implicit", family="towers", paper=PAPER)
 def DMF(
     num_users: int,
     num_items: int,
@@ -59,7 +59,7 @@ def DMF(
     return implicit_model(*towers, cosine_pair_head(user_units[-1]), name="dmf", probability=True)
 
 
-@register_model("dmf-rating", task="rating", paper=PAPER, reconstruction=True)
+@register_model("dmf-rating", task="rating", family="towers", paper=PAPER, reconstruction=True)
 def DMFRating(
     num_users: int,
     num_items: int,

@@ -75,7 +75,7 @@ def ease_weights(interactions: Any, l2: float) -> NDArray[np.float64]:
     return factor
 
 
-@register_model("ease", task="reconstruction", paper=PAPER, solve=solve_ease)
+@register_model("ease", task="reconstruction", family="closed-form", paper=PAPER, solve=solve_ease)
 def EASE(num_users: int, num_items: int, *, l2: float = 500.0) -> keras.Model:
     """Linear regression of every item on all other items, in closed form.
 

@@ -15,7 +15,7 @@ PAPER = Paper(
 )
 
 
-@register_model("edrs", task="rating", paper=PAPER)
+@register_model("edrs", task="rating", family="towers", paper=PAPER)
 def EDRS(
     num_users: int,
     num_items: int,
@@ -98,7 +98,7 @@ def EDRS(
     return two_tower_model(towers["user"], towers["item"], head, name="edrs")
 
 
-@register_model("edrs-woe", task="rating", paper=PAPER)
+@register_model("edrs-woe", task="rating", family="towers", paper=PAPER)
 def EDRSWithoutEmbedding(
     num_users: int,
     num_items: int,

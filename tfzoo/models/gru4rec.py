@@ -18,7 +18,7 @@ PAPER = Paper(
 EMBEDDINGS = ("shared", "separate", "none")
 
 
-@register_model("gru4rec", task="next-item", paper=PAPER)
+@register_model("gru4rec", task="next-item", family="sequence", paper=PAPER)
 def GRU4Rec(
     num_users: int,
     num_items: int,

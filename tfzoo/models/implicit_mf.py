@@ -39,7 +39,9 @@ def count_interactions(model: keras.Model, matrix: Any) -> None:
         model.get_layer(f"{side}_tower").get_layer(f"{side}_penalty").counts.assign(counts)
 
 
-@register_model("bmf", task="implicit", paper=BMF_PAPER, solve=count_interactions)
+@register_model(
+    "bmf", task="implicit", family="matrix-factorisation", paper=BMF_PAPER, solve=count_interactions
+)
 def BMF(
     num_users: int,
     num_items: int,
@@ -93,7 +95,7 @@ def BMF(
     return implicit_model(user_tower, item_tower, dot_pair_head(embedding_dim), name="bmf", probability=True)
 
 
-@register_model("bpr-mf", task="implicit", paper=BPR_PAPER)
+@register_model("bpr-mf", task="implicit", family="matrix-factorisation", paper=BPR_PAPER)
 def BPRMF(
     num_users: int,
     num_items: int,

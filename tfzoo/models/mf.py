@@ -25,7 +25,7 @@ BIASED_MF_PAPER = Paper(
 )
 
 
-@register_model("pmf", task="rating", paper=PMF_PAPER)
+@register_model("pmf", task="rating", family="matrix-factorisation", paper=PMF_PAPER)
 def PMF(
     num_users: int,
     num_items: int,
@@ -79,7 +79,9 @@ def PMF(
     return two_tower_model(*towers, head, name="pmf")
 
 
-@register_model("biased-mf", task="rating", paper=BIASED_MF_PAPER, solve=set_counts)
+@register_model(
+    "biased-mf", task="rating", family="matrix-factorisation", paper=BIASED_MF_PAPER, solve=set_counts
+)
 def BiasedMF(
     num_users: int,
     num_items: int,

@@ -19,7 +19,7 @@ PAPER = Paper(
 )
 
 
-@register_model("mult-vae", task="reconstruction", paper=PAPER)
+@register_model("mult-vae", task="reconstruction", family="autoencoder", paper=PAPER)
 def MultVAE(
     num_users: int,
     num_items: int,
@@ -71,7 +71,7 @@ def MultVAE(
     return _decoded(row, code, hidden_units, num_items, dense_l2, name="mult-vae")
 
 
-@register_model("mult-dae", task="reconstruction", paper=PAPER)
+@register_model("mult-dae", task="reconstruction", family="autoencoder", paper=PAPER)
 def MultDAE(
     num_users: int,
     num_items: int,

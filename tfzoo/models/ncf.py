@@ -28,7 +28,7 @@ PAPER = Paper(
 )
 
 
-@register_model("gmf", task="implicit", paper=PAPER)
+@register_model("gmf", task="implicit", family="matrix-factorisation", paper=PAPER)
 def GMF(
     num_users: int,
     num_items: int,
@@ -85,7 +85,7 @@ def GMF(
     return implicit_model(*towers, head, name="gmf", probability=True)
 
 
-@register_model("mlp", task="implicit", paper=PAPER)
+@register_model("mlp", task="implicit", family="perceptron", paper=PAPER)
 def MLP(
     num_users: int,
     num_items: int,
@@ -204,7 +204,11 @@ def merge_pretrained(
 
 
 @register_model(
-    "neumf", task="implicit", paper=PAPER, pretraining=Pretraining(("gmf", "mlp"), merge_pretrained)
+    "neumf",
+    task="implicit",
+    family="perceptron",
+    paper=PAPER,
+    pretraining=Pretraining(("gmf", "mlp"), merge_pretrained),
 )
 def NeuMF(
     num_users: int,

@@ -12,7 +12,7 @@ from tfzoo.models import ncf
 from tfzoo.models.registry import register_model
 
 
-@register_model("ncf-rating", task="rating", paper=ncf.PAPER, reconstruction=True)
+@register_model("ncf-rating", task="rating", family="perceptron", paper=ncf.PAPER, reconstruction=True)
 def NCFRating(
     num_users: int,
     num_items: int,

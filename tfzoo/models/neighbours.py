@@ -154,7 +154,9 @@ def keep_largest(values: NDArray, count: int | None) -> NDArray:
     return np.where(above | (equal & (np.cumsum(equal, axis=1) <= room)), values, 0.0)
 
 
-@register_model("item-knn", task="reconstruction", paper=ITEM_KNN_PAPER, solve=solve_item_knn)
+@register_model(
+    "item-knn", task="reconstruction", family="neighbourhood", paper=ITEM_KNN_PAPER, solve=solve_item_knn
+)
 def ItemKNN(
     num_users: int,
     num_items: int,
@@ -229,7 +231,9 @@ def ItemKNN(
     return keras.Model({"user_row": row}, {"scores": scores}, name="item-knn")
 
 
-@register_model("popularity", task="reconstruction", paper=POPULARITY_PAPER, solve=count_popularity)
+@register_model(
+    "popularity", task="reconstruction", family="baseline", paper=POPULARITY_PAPER, solve=count_popularity
+)
 def Popularity(num_users: int, num_items: int) -> keras.Model:
     """The same for everyone: the number of training interactions of each item.
 

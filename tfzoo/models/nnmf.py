@@ -17,7 +17,7 @@ PAPER = Paper(
 )
 
 
-@register_model("nnmf", task="rating", paper=PAPER, solve=set_counts)
+@register_model("nnmf", task="rating", family="perceptron", paper=PAPER, solve=set_counts)
 def NNMF(
     num_users: int,
     num_items: int,

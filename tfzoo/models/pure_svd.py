@@ -58,7 +58,9 @@ def right_singular_vectors(interactions: Any, count: int) -> NDArray[np.float64]
     return turned
 
 
-@register_model("pure-svd", task="reconstruction", paper=POPULARITY_PAPER, solve=solve_pure_svd)
+@register_model(
+    "pure-svd", task="reconstruction", family="closed-form", paper=POPULARITY_PAPER, solve=solve_pure_svd
+)
 def PureSVD(num_users: int, num_items: int, *, factors: int = 50) -> keras.Model:
     """Truncated singular value decomposition: a user's row projected on the strongest item factors.
 

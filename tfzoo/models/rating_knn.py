@@ -44,7 +44,9 @@ def solve_user_neighbours(model: keras.Model, matrix: Any) -> None:
     _solve(model, matrix, "user")
 
 
-@register_model("item-knn-rating", task="rating", paper=ITEM_PAPER, solve=solve_item_neighbours)
+@register_model(
+    "item-knn-rating", task="rating", family="neighbourhood", paper=ITEM_PAPER, solve=solve_item_neighbours
+)
 def ItemKNNRating(
     num_users: int,
     num_items: int,
@@ -101,7 +103,9 @@ def ItemKNNRating(
     )
 
 
-@register_model("user-knn-rating", task="rating", paper=USER_PAPER, solve=solve_user_neighbours)
+@register_model(
+    "user-knn-rating", task="rating", family="neighbourhood", paper=USER_PAPER, solve=solve_user_neighbours
+)
 def UserKNNRating(
     num_users: int,
     num_items: int,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 Solve = Callable[["keras.Model", "sparse.csr_matrix"], None]
+OTHER_FAMILY = "other"
 _Builder = TypeVar("_Builder", bound=Callable[..., Any])
 
 
@@ -71,6 +72,7 @@ class ModelInfo:
         pretraining: how it may start from trained parts; None where it has none.
         reconstruction: the paper could not be read in full, and what it leaves open was chosen; no
             figure of ours is ever called reproduced.
+        family: what kind of model it is, one word to look for models by.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ModelInfo:
     solve: Solve | None = None
     pretraining: Pretraining | None = None
     reconstruction: bool = False
+    family: str = OTHER_FAMILY
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
@@ -99,6 +102,7 @@ def register_model(
     solve: Solve | None = None,
     pretraining: Pretraining | None = None,
     reconstruction: bool = False,
+    family: str = OTHER_FAMILY,
 ) -> Callable[[_Builder], _Builder]:
     """Put the decorated builder into the registry under ``name``.
 
@@ -109,6 +113,9 @@ def register_model(
         solve: see `ModelInfo`.
         pretraining: see `ModelInfo`.
         reconstruction: see `ModelInfo`.
+        family: see `ModelInfo`; those of the package's models are ``matrix-factorisation``,
+            ``towers``, ``perceptron``, ``autoencoder``, ``closed-form``, ``neighbourhood``, ``baseline``,
+            ``text``, ``sequence`` and ``side-features``.
 
     Returns:
         A decorator that returns the builder unchanged; it may be applied more than once.
@@ -118,7 +125,9 @@ def register_model(
         if name in _REGISTRY:
             raise ValueError(f"A model named '{name}' is registered already.")
         summary = (inspect.getdoc(builder) or "").partition("\n")[0]
-        _REGISTRY[name] = ModelInfo(name, task, paper, builder, summary, solve, pretraining, reconstruction)
+        _REGISTRY[name] = ModelInfo(
+            name, task, paper, builder, summary, solve, pretraining, reconstruction, family
+        )
         return builder
 
     return register

@@ -18,7 +18,7 @@ PAPER = Paper(
 )
 
 
-@register_model("rmf", task="rating", paper=PAPER, reconstruction=True)
+@register_model("rmf", task="rating", family="matrix-factorisation", paper=PAPER, reconstruction=True)
 def RMF(
     num_users: int,
     num_items: int,

@@ -45,7 +45,7 @@ def solve_svdpp(model: keras.Model, matrix: Any) -> None:
             layer.item_baselines.assign((sums / (ITEM_DAMPING + counts)).astype(np.float32))
 
 
-@register_model("svdpp", task="rating", paper=PAPER, solve=solve_svdpp)
+@register_model("svdpp", task="rating", family="matrix-factorisation", paper=PAPER, solve=solve_svdpp)
 def SVDPP(
     num_users: int,
     num_items: int,

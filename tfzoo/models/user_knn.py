@@ -96,7 +96,7 @@ def last_similarities(
     return least
 
 
-@register_model("user-knn", task="reconstruction", paper=PAPER, solve=solve_user_knn)
+@register_model("user-knn", task="reconstruction", family="neighbourhood", paper=PAPER, solve=solve_user_knn)
 def UserKNN(
     num_users: int,
     num_items: int,

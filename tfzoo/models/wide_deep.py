@@ -16,7 +16,7 @@ PAPER = Paper(
 )
 
 
-@register_model("wide-deep", task="rating", paper=PAPER)
+@register_model("wide-deep", task="rating", family="side-features", paper=PAPER)
 def WideDeep(
     num_users: int,
     num_items: int,
