@@ -72,24 +72,28 @@ def load_data(source: dict[str, Any]) -> Interactions:
     return from_file(Path(columns.pop("file")), **columns, rating_scale=tuple(scale) if scale else None)
 
 
-def reopen(options: argparse.Namespace) -> tuple[Experiment, RunRecord]:
+def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
     """Rebuild the experiment of a finished run from its record, as its final model was trained.
+
+    Args:
+        run: folder of the run.
+        data: where the run's own data file lies now; None for where it lay.
 
     Raises:
         UsageError: the data is not the data that the run was trained on, or its settings are not
             those of this version.
     """
-    record = RunRecord.load(options.run)
+    record = RunRecord.load(run)
     source = dict(record.data)
-    if options.data is not None:
-        source["file"] = str(options.data.resolve())
-    recipe = parse(Recipe, record.recipe, f"the record of {options.run}")
+    if data is not None:
+        source["file"] = str(data.resolve())
+    recipe = parse(Recipe, record.recipe, f"the record of {run}")
     experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
     import keras
 
     keras.config.set_dtype_policy(record.precision)
     if experiment.fingerprint() != record.fingerprint:
-        raise UsageError(f"The data is not the data that {options.run} was trained on.")
+        raise UsageError(f"The data is not the data that {run} was trained on.")
     return experiment.refitted(), record
 
 

@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     configure_device(options)
     values, names = [], []
     for folder in (options.first, options.second):
-        experiment, record = reopen(argparse.Namespace(run=folder, data=options.data))
+        experiment, record = reopen(folder, options.data)
         values.append(experiment.evaluator(load_model(folder)).cases(options.part))
         names.append(f"{record.model} {record.recipe['name']}")
     if not np.array_equal(values[0].keys, values[1].keys):

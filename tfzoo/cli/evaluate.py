@@ -14,7 +14,7 @@ from tfzoo.runs import load_model
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     configure_device(options)
-    experiment, record = reopen(options)
+    experiment, record = reopen(options.run, options.data)
     evaluator = experiment.evaluator(load_model(options.run))
     if options.part not in evaluator.parts:
         raise UsageError(

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     if options.format != SAVED_MODEL:
         _export_to_format(options)
         return
-    experiment, record = reopen(options)
+    experiment, record = reopen(options.run, options.data)
     version = export_run(
         experiment,
         record,
@@ -73,7 +73,7 @@ def _export_to_format(options: argparse.Namespace) -> None:
             f"{option} is a matter of recommended lists, which --format {options.format} does not have."
         )
     chosen = get_format(options.format)
-    experiment, record = reopen(options)
+    experiment, record = reopen(options.run, options.data)
     task = experiment.task
     version = export_to_format(
         load_model(options.run),

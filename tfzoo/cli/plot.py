@@ -14,11 +14,12 @@ import numpy as np
 from tfzoo.cli.common import configure_device, reopen, say
 from tfzoo.errors import UsageError
 from tfzoo.evaluation import groups as grouping
+from tfzoo.evaluation.ranking import known_parts
 from tfzoo.evaluation.vectors import category, id_vectors, project
 from tfzoo.experiment import Experiment
 from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups, plot_lengths
 from tfzoo.reporting.plots import plot_history
-from tfzoo.reporting.summary import REFITTED
+from tfzoo.reporting.summary import split_name
 from tfzoo.runs import load_model
 from tfzoo.training.record import RunRecord
 
@@ -43,7 +44,7 @@ def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
         if not options.lengths:
             yield from plot_history(RunRecord.load(folder), folder / "history")
         return
-    experiment, record = reopen(argparse.Namespace(run=folder, data=options.data))
+    experiment, record = reopen(folder, options.data)
     model = load_model(folder)
     title = f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}"
     if options.errors:
@@ -58,9 +59,8 @@ def _draw_lengths(folders: list[Path], data: Path | None) -> list[Path]:
     """Measure the test part of runs on the same data at many lengths of the list."""
     lines, tables = {}, set()
     for folder in folders:
-        experiment, record = reopen(argparse.Namespace(run=folder, data=data))
-        protocol = record.protocol.replace(REFITTED, "")
-        tables.add(f"{record.dataset}, {protocol.split(',')[0].split(':')[0]}")
+        experiment, record = reopen(folder, data)
+        tables.add(f"{record.dataset}, {split_name(record.protocol)}")
         if experiment.task.evaluation == "rating":
             raise UsageError(f"--lengths is for models of ranked lists. '{record.model}' predicts ratings.")
         settings = experiment.task.settings.model_copy(update={"cutoffs": LENGTHS})
@@ -109,9 +109,8 @@ def _ranking_panels(experiment: Experiment, model: keras.Model) -> list[GroupPan
     # An item that training lacks cannot be recommended.
     tested = split.test.item_id[of_items[split.test.item_id] > 0]
     popularity = grouping.equal_groups(of_items[tested])
-    known = [part for part in (split.train, split.fold_in, split.validation) if part is not None]
     scorer = experiment.task.scorer(model, experiment.features(model))
-    listed = grouping.recommendation_counts(scorer, users, known, LIST_LENGTH)
+    listed = grouping.recommendation_counts(scorer, users, known_parts(split, "test"), LIST_LENGTH)
     shares = {
         "test items": grouping.group_shares(
             of_items, np.bincount(tested, minlength=len(of_items)), popularity

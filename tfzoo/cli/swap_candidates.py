@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
     dtype = read_metadata(version).get("ids", {}).get("item", "string")
     candidates = read_candidates(options.items, dtype, options.id_col)
     if options.ratings is not None:
-        experiment, _ = reopen(options)
+        experiment, _ = reopen(options.run, options.data)
         described = _ratings_of_known_users(options, experiment.split.train.users)
         vectors = experiment.task.item_vectors(load_model(options.run), described)
         candidates = with_vectors(candidates, described.items.ids, vectors)

@@ -10,15 +10,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.rows import SparseRows
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation.cases import Figure, mean_itself
+from tfzoo.evaluation.ranking import SCORES_PER_CALL, interaction_rows, part_of_training
 
 GROUPS = 6
 # Half the width of a 95 % interval, in standard errors.
 NORMAL = 1.96
-SCORES_PER_CALL = 2**21
 
 
 @dataclass(frozen=True)
@@ -148,13 +147,7 @@ def recommendation_counts(
     Returns:
         int64 ``[num_items + 1]``, 0 for the unknown item.
     """
-    eligible = known[0].item_counts() > 0
-    eligible[0] = False
-    user_id, item_id = (
-        np.concatenate([getattr(part, column) for part in known]) for column in ("user_id", "item_id")
-    )
-    shape = (known[0].num_users + 1, len(eligible))
-    seen = SparseRows(user_id, item_id, np.ones(len(user_id), np.float32), shape)
+    eligible, seen = part_of_training(known[0]), interaction_rows(known)
     score, counts = tf.function(scorer.score_items), np.zeros(len(eligible), np.int64)
     size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(users)))
     for first in range(0, len(users), size):

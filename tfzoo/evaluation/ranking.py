@@ -83,10 +83,7 @@ class RankingEvaluator:
         base = part if part == "validation" else "test"
         if base in split.negatives:
             return _Sampled(self._scorer, cases, split.negatives[base])
-        known = [split.train, *([split.fold_in] if split.fold_in is not None else [])]
-        if base == "test":
-            known.append(split.validation)
-        return _Full(self._scorer, cases, known, part_of_training(split))
+        return _Full(self._scorer, cases, known_parts(split, base), part_of_training(split.train))
 
 
 def part_of(split: Split, part: str) -> Interactions:
@@ -95,9 +92,15 @@ def part_of(split: Split, part: str) -> Interactions:
     return cases
 
 
-def part_of_training(split: Split) -> NDArray[np.bool_]:
+def known_parts(split: Split, part: str) -> list[Interactions]:
+    """Return what is not recommended again where ``validation`` or ``test`` is measured, train first."""
+    known = [split.train, *([split.fold_in] if split.fold_in is not None else [])]
+    return [*known, split.validation] if part == "test" else known
+
+
+def part_of_training(train: Interactions) -> NDArray[np.bool_]:
     """Tell which items can be recommended: those that training knows, bool ``[num_items + 1]``."""
-    trained = split.train.item_counts() > 0
+    trained = train.item_counts() > 0
     trained[0] = False
     return trained
 
@@ -109,7 +112,7 @@ class _Full:
         self, scorer: Scorer, cases: Interactions, known: list[Interactions], eligible: NDArray[np.bool_]
     ) -> None:
         self.users = np.unique(cases.user_id).astype(np.int32)
-        self._relevant, self._seen = _matrix([cases]), _matrix(known)
+        self._relevant, self._seen = interaction_rows([cases]), interaction_rows(known)
         self._eligible = tf.constant(eligible)
         size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
         self._batch = size
@@ -209,7 +212,8 @@ def _checked(hits: tf.Tensor, sane: tf.Tensor) -> NDArray[np.bool_]:
     return found
 
 
-def _matrix(parts: list[Interactions]) -> SparseRows:
+def interaction_rows(parts: list[Interactions]) -> SparseRows:
+    """Return the items of each user in some parts of the data, 1 in ``[num_users + 1, num_items + 1]``."""
     user = np.concatenate([part.user_id for part in parts])
     item = np.concatenate([part.item_id for part in parts])
     shape = (parts[0].num_users + 1, parts[0].num_items + 1)

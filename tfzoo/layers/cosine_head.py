@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from tfzoo.layers.pair_layers import PairDot
 
@@ -57,5 +57,5 @@ def cosine_rating_head(width: int, highest: float, *, smallest: float = 1e-6) ->
     user = keras.Input((width,), dtype="float32", name="user_vector")
     item = keras.Input((width,), dtype="float32", name="item_vector")
     cosine = ops.sum(unit_length(user) * unit_length(item), axis=-1)
-    rating = highest * layers.Activation("linear", dtype="float32")(ops.maximum(cosine, smallest))
+    rating = highest * ops.maximum(cosine, smallest)
     return keras.Model({"user_vector": user, "item_vector": item}, rating, name="head")

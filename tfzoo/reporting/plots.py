@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfzoo.errors import UsageError
 from tfzoo.reporting.figures import new_figure, save_figure
-from tfzoo.reporting.summary import Summary, curve_points
+from tfzoo.reporting.summary import Summary, curve_points, split_name
 from tfzoo.training.record import RunRecord
 
 OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
@@ -19,9 +19,7 @@ OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
 
 def comparison_name(dataset: str, protocol: str, metric: str) -> str:
     """Return the file name, without its ending, of a plot of printed figures beside ours."""
-    return re.sub("[^a-z0-9]+", "-", f"{dataset} {re.split(', |: ', protocol)[0]} {metric}".lower()).strip(
-        "-"
-    )
+    return re.sub("[^a-z0-9]+", "-", f"{dataset} {split_name(protocol)} {metric}".lower()).strip("-")
 
 
 def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> list[Path]:
@@ -58,7 +56,7 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     labels = [f"{summary.first.model}\n{summary.recipe}" for summary in shown]
     axes.set_xticks(list(places), labels, rotation=45, ha="right", fontsize=8)
     axes.set_ylabel(f"{metric} ({'more' if shown[0].task.maximize else 'less'} is better)")
-    axes.set_title(f"{shown[0].first.dataset}, {shown[0].protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    axes.set_title(f"{shown[0].first.dataset}, {split_name(shown[0].protocol)}", fontsize=10)
     axes.legend(fontsize=8)
     return save_figure(figure, target)
 
@@ -123,7 +121,7 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
     axes.set_xlabel("length of the list")
     axes.set_ylabel(f"{metric}@k")
     first = summaries[0]
-    axes.set_title(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    axes.set_title(f"{first.first.dataset}, {split_name(first.protocol)}", fontsize=10)
     axes.legend(fontsize=7)
     return save_figure(figure, target)
 
@@ -170,7 +168,7 @@ def plot_curves(summaries: Sequence[Summary], target: Path) -> list[Path]:
         axes.grid(alpha=0.3)
     figure.legend(fontsize=7, ncols=4, loc="outside lower center")
     first = shown[0]
-    figure.suptitle(f"{first.first.dataset}, {first.protocol.split(',')[0].split(':')[0]}", fontsize=10)
+    figure.suptitle(f"{first.first.dataset}, {split_name(first.protocol)}", fontsize=10)
     return save_figure(figure, target)
 
 

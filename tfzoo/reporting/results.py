@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tfzoo.reporting.plan import list_tables, missing_models
-from tfzoo.reporting.summary import REFITTED, Summary
+from tfzoo.reporting.summary import REFITTED, Summary, split_name
 from tfzoo.reporting.table_plots import table_plots
 from tfzoo.reporting.verdicts import row_verdict
 
@@ -63,7 +63,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
             columns += [f"{metric} printed", f"{metric} ours"] if metric in printed else [metric]
         columns += ["verdict"] if printed else []
         columns += ["parameters", "seconds"]
-        lines += ["", f"## {dataset}: {re.split(', |: ', protocol)[0]}", ""]
+        lines += ["", f"## {dataset}: {split_name(protocol)}", ""]
         lines += [f"Protocol: {protocol}.", "", f"Metrics: {definition}.", ""]
         lines += [_row(columns), _row(["---"] * len(columns))]
         lines += [_row(cells) for summary in chosen for cells in _rows(summary, metrics, printed)]

@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,16 @@ class Summary:
     def remark(self) -> str:
         """Why ours differ from the paper's figures: as the package says today, else the record."""
         recorded = "" if self.first.paper is None else str(self.first.paper["remark"])
-        today = self._reported_today()
+        today = self._reported_today
         return today.remark if today and today.remark else recorded
 
     @property
     def comparable(self) -> bool:
         """Whether the paper's figures are of this model, protocol and metric, as the package says today."""
-        today = self._reported_today()
+        today = self._reported_today
         return not model_info(self.first.model).reconstruction and (today is None or today.comparable)
 
+    @cached_property
     def _reported_today(self) -> Reported | None:
         try:
             return load_recipe(self.first.model, self.first.dataset, self.recipe).reported
@@ -111,6 +113,11 @@ class Summary:
         deviation = self.deviation(metric, part)
         mean = f"{self.mean(metric, part):.4f}"
         return mean if deviation is None else f"{mean} ± {deviation:.4f}"
+
+
+def split_name(protocol: str) -> str:
+    """Return the first words of a protocol, which say how the data was divided."""
+    return re.split(", |: ", protocol)[0]
 
 
 def load_records(folders: Iterable[Path]) -> list[RunRecord]:

@@ -138,9 +138,7 @@ class Task(ABC):
         Returns:
             1 for every distinct interaction, float32 ``[num_users + 1, num_items + 1]``.
         """
-        user, item = interaction_arrays(train)
-        shape = (train.num_users + 1, train.num_items + 1)
-        return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)
+        return as_matrix(train, np.ones(len(train), np.float32))
 
     @abstractmethod
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> Any:
@@ -240,8 +238,27 @@ class Task(ABC):
         """Return what scores pairs, catalogues or histories with the weights of ``model``."""
 
 
+def distinct_rows(interactions: Interactions) -> NDArray[np.int64]:
+    """Return the row number of the first interaction of each (user, item), sorted by user, then item."""
+    width = interactions.num_items + 1
+    rows: NDArray[np.int64]
+    _, rows = np.unique(
+        interactions.user_id.astype(np.int64) * width + interactions.item_id, return_index=True
+    )
+    return rows
+
+
 def interaction_arrays(interactions: Interactions) -> tuple[NDArray, NDArray]:
     """Return distinct (user, item) pairs, sorted by user, then item."""
-    width = interactions.num_items + 1
-    pairs = np.unique(interactions.user_id.astype(np.int64) * width + interactions.item_id)
-    return (pairs // width).astype(np.int32), (pairs % width).astype(np.int32)
+    rows = distinct_rows(interactions)
+    return interactions.user_id[rows], interactions.item_id[rows]
+
+
+def as_matrix(interactions: Interactions, values: NDArray[np.float32]) -> sparse.csr_matrix:
+    """Return one value an interaction as a matrix ``[num_users + 1, num_items + 1]``.
+
+    Of several interactions of one user with one item the first counts.
+    """
+    rows = distinct_rows(interactions)
+    cells = interactions.user_id[rows], interactions.item_id[rows]
+    return sparse.csr_matrix((values[rows], cells), (interactions.num_users + 1, interactions.num_items + 1))

@@ -17,10 +17,10 @@ from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import gather, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
-from tfzoo.layers import IdEmbedding, catalogue_scores
-from tfzoo.tasks.base import Scorer, State, Tensors, interaction_arrays
+from tfzoo.layers import catalogue_scores
+from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays
 from tfzoo.tasks.factors import Factors, fold
-from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower
+from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
 
 
@@ -120,7 +120,7 @@ class ImplicitTask(RankingTask):
     ) -> tf.data.Dataset:
         """Return endless shuffled epochs of positives and fresh negatives, see `Task.train_dataset`."""
         users, items = (tf.constant(column) for column in interaction_arrays(train))
-        labels = tf.constant(self._labels(train))
+        labels = tf.constant(self._labels(train, len(users)))
         sampler = NegativeSampler(
             train,
             weighting=self.settings.weighting,
@@ -156,15 +156,13 @@ class ImplicitTask(RankingTask):
         block_offset = tf.constant(first_epoch * -(-steps // steps_per_block), tf.int64)
         return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
-    def _labels(self, train: Interactions) -> NDArray[np.float32]:
+    def _labels(self, train: Interactions, positives: int) -> NDArray[np.float32]:
         """Return the label of every distinct positive, in the order of `interaction_arrays`."""
         if self.settings.labels == "binary":
-            return np.ones(len(interaction_arrays(train)[0]), np.float32)
-        cells = train.user_id.astype(np.int64) * (train.num_items + 1) + train.item_id
-        _, first = np.unique(cells, return_index=True)
+            return np.ones(positives, np.float32)
         # A highest rating that is known of the data counts, whether anybody gave it or not.
         highest = train.rating_scale[1] if train.rating_scale else train.ratings.max()
-        return np.clip(train.ratings[first] / highest, 0.0, 1.0).astype(np.float32)
+        return np.clip(train.ratings[distinct_rows(train)] / highest, 0.0, 1.0).astype(np.float32)
 
     def compute_loss(
         self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
@@ -189,11 +187,7 @@ class ImplicitTask(RankingTask):
 
     def finish(self, model: keras.Model, train: Interactions) -> None:
         """Give ids without training data the average row of their table, see `IdEmbedding`."""
-        counts = {"user": train.user_counts(), "item": train.item_counts()}
-        for side in SIDES:
-            for layer in model.get_layer(f"{side}_tower").layers:
-                if isinstance(layer, IdEmbedding):
-                    layer.fill_unseen(counts[side])
+        fill_unseen_ids(model, train)
 
     def scorer(self, model: keras.Model, features: InteractionFeatures) -> ImplicitScorer:
         """Return what scores pairs and catalogues."""

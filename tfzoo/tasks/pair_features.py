@@ -12,6 +12,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.rows import SparseRows
 from tfzoo.data.side_features import multi_hot
 from tfzoo.errors import UsageError
+from tfzoo.layers import IdEmbedding
 from tfzoo.tasks.base import Features
 
 SIDES = ("user", "item")
@@ -104,3 +105,12 @@ def all_vectors(tower: Callable[[tf.Tensor], tf.Tensor], features: PairFeatures,
     rows, step = features.num_ids[side] + 1, features.ids_per_call
     parts = [tower(tf.range(first, min(first + step, rows))) for first in range(0, rows, step)]
     return tf.concat(parts, axis=0)
+
+
+def fill_unseen_ids(model: keras.Model, train: Interactions) -> None:
+    """Give ids without training data the average row of each table in the towers, see `IdEmbedding`."""
+    counts = {"user": train.user_counts(), "item": train.item_counts()}
+    for side in SIDES:
+        for layer in model.get_layer(f"{side}_tower").layers:
+            if isinstance(layer, IdEmbedding):
+                layer.fill_unseen(counts[side])

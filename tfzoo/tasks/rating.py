@@ -16,9 +16,9 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
 from tfzoo.data.side_features import multi_hot
 from tfzoo.data.splits import Split
-from tfzoo.layers import AbsoluteError, IdEmbedding, SquaredError
-from tfzoo.tasks.base import State, Task, Tensors
-from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower
+from tfzoo.layers import AbsoluteError, SquaredError
+from tfzoo.tasks.base import State, Task, Tensors, as_matrix
+from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
 from tfzoo.tasks.rating_blocks import block_dataset, block_loss, check_blocks, examples_of
 from tfzoo.tasks.rating_scorer import RatingScorer
 
@@ -90,10 +90,7 @@ class RatingTask(Task):
 
     def matrix(self, train: Interactions) -> sparse.csr_matrix:
         """Return the ratings, see `Task.matrix`; of several of one user for one item the first."""
-        width = train.num_items + 1
-        cells, first = np.unique(train.user_id.astype(np.int64) * width + train.item_id, return_index=True)
-        shape = (train.num_users + 1, width)
-        return sparse.csr_matrix((train.ratings[first], (cells // width, cells % width)), shape)
+        return as_matrix(train, train.ratings)
 
     @property
     def _block_side(self) -> str:
@@ -215,11 +212,7 @@ class RatingTask(Task):
 
     def finish(self, model: keras.Model, train: Interactions) -> None:
         """Give ids without training data the average row of their table, see `IdEmbedding`."""
-        counts = {"user": train.user_counts(), "item": train.item_counts()}
-        for side in SIDES:
-            for layer in model.get_layer(f"{side}_tower").layers:
-                if isinstance(layer, IdEmbedding):
-                    layer.fill_unseen(counts[side])
+        fill_unseen_ids(model, train)
 
     def item_vectors(self, model: keras.Model, described: Interactions) -> NDArray[np.float32]:
         """Return the vectors of items by their columns of ratings, see `Task.item_vectors`."""
