@@ -64,13 +64,15 @@ def filter_interactions(
     while True:
         before = len(rows)
         for _, ids, least in conditions:
+            if not least:
+                continue
             rows = rows[np.bincount(ids[rows])[ids[rows]] >= least]
         if not iterate or len(rows) == before:
             break
     rule = ", then ".join(rules) + (", repeated until all hold" if iterate else "")
     if len(rows) == 0:
         raise DataError(f"'{interactions.name}': no interaction is left by the filter {rule or 'given'}.")
-    left = compact(interactions.take(rows))
+    left = compact(interactions if len(rows) == len(interactions) else interactions.take(rows))
     if not rules:
         return left
     note = (

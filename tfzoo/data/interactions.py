@@ -63,7 +63,9 @@ class Interactions:
             values = getattr(self, column)
             if values is None:
                 continue
-            values = np.array(values, dtype=dtype)
+            # What nobody can write to any more need not be copied: tables of many millions of rows share it.
+            if not (isinstance(values, np.ndarray) and values.dtype == dtype and _is_frozen(values)):
+                values = np.array(values, dtype=dtype)
             if values.shape != np.shape(self.user_id):
                 raise DataError(
                     f"Column '{column}' must have one value per interaction. Received shape "
@@ -99,11 +101,11 @@ class Interactions:
         """Return the interactions at the given row numbers, with the same vocabularies."""
         return replace(
             self,
-            user_id=self.user_id[rows],
-            item_id=self.item_id[rows],
-            rating=None if self.rating is None else self.rating[rows],
-            timestamp=None if self.timestamp is None else self.timestamp[rows],
-            text=None if self.text is None else self.text[rows],
+            user_id=frozen(self.user_id[rows]),
+            item_id=frozen(self.item_id[rows]),
+            rating=None if self.rating is None else frozen(self.rating[rows]),
+            timestamp=None if self.timestamp is None else frozen(self.timestamp[rows]),
+            text=None if self.text is None else frozen(self.text[rows]),
         )
 
     def user_counts(self) -> NDArray[np.int64]:
@@ -132,6 +134,17 @@ class Interactions:
         if self.rating is not None and len(self):
             text += f", mean rating {self.rating.mean(dtype=np.float64):.4f}"
         return text
+
+
+def frozen(values: NDArray) -> NDArray:
+    """Forbid writing to an array that nobody else has, so that `Interactions` takes it without a copy."""
+    values.setflags(write=False)
+    return values
+
+
+def _is_frozen(values: NDArray) -> bool:
+    """Tell whether an array is read-only and no window on another one, which could change."""
+    return values.base is None and not values.flags.writeable
 
 
 def check_ids(ids: NDArray, known: int, column: str) -> None:

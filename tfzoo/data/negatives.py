@@ -8,11 +8,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfzoo.data.cells import first_of_cells
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, UsageError, nearest
 
 WEIGHTINGS = ("uniform", "popularity")
 MAX_WEIGHT_BITS = 39
+ROWS_AT_ONCE = 1 << 20
 
 
 class NegativeSampler(tf.Module):
@@ -77,7 +79,8 @@ class NegativeSampler(tf.Module):
             place = bits % (self.total - tf.gather(self.known_mass, user))
             keys = tf.cast(user, tf.int64) * self.total + place
             skipped = tf.searchsorted(self.keys, keys, side="right")
-            place += tf.gather(self.mass_before, skipped) - tf.gather(self.mass_before_user, user)
+            known = tf.cast(skipped, tf.int64) if self.uniform else tf.gather(self.mass_before, skipped)
+            place += known - tf.gather(self.mass_before_user, user)
         else:
             place = bits % self.total
         if self.uniform:
@@ -89,11 +92,12 @@ class NegativeSampler(tf.Module):
     def _skip_known(self, interactions: Interactions, weights: NDArray, cumulative: NDArray) -> None:
         """Lay all users' known items on one line: user ``u`` has the keys from ``u * total``."""
         num_users, num_items = interactions.num_users, interactions.num_items
-        known = (interactions.user_id > 0) & (interactions.item_id > 0)
-        pairs = np.unique(
-            interactions.user_id[known].astype(np.int64) * (num_items + 1) + interactions.item_id[known]
-        )
-        user, item = np.divmod(pairs, num_items + 1)
+        rows = first_of_cells(interactions.user_id, interactions.item_id, num_items + 1)
+        user, item = interactions.user_id[rows], interactions.item_id[rows]
+        del rows
+        known = (user > 0) & (item > 0)
+        if not known.all():
+            user, item = user[known], item[known]
         per_user = np.bincount(user, minlength=num_users + 1)
         if (per_user == num_items).any():
             first = int(np.argmax(per_user == num_items))
@@ -102,13 +106,26 @@ class NegativeSampler(tf.Module):
                 f"{num_items} items: there is no negative item to draw. Leave the user out, or draw "
                 "negatives without rejecting known items."
             )
-        mass_before = np.concatenate([[0], np.cumsum(weights[item])])
-        mass_before_user = mass_before[np.cumsum(per_user) - per_user]
-        unknown_before = cumulative[item] - weights[item] - (mass_before[:-1] - mass_before_user[user])
-        self.keys = tf.constant(user * self.total + unknown_before, tf.int64)
-        self.mass_before = tf.constant(mass_before, tf.int64)
+        starts = np.cumsum(per_user) - per_user
+        if self.uniform:
+            # The mass of the first n known items is n: there is no table to keep.
+            mass, mass_before_user = len(user), starts
+        else:
+            mass_before = np.zeros(len(user) + 1, np.int64)
+            np.cumsum(weights[item], out=mass_before[1:])
+            mass, mass_before_user = int(mass_before[-1]), mass_before[starts]
+            self.mass_before = tf.constant(mass_before, tf.int64)
+        keys = np.empty(len(user), np.int64)
+        # In parts: each of these arrays would be as large as the keys.
+        for start in range(0, len(user), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            who, what = user[part], item[part]
+            before = np.arange(start, start + len(who)) if self.uniform else mass_before[:-1][part]
+            unknown_before = cumulative[what] - weights[what] - (before - mass_before_user[who])
+            keys[part] = who.astype(np.int64) * self.total + unknown_before
+        self.keys = tf.constant(keys, tf.int64)
         self.mass_before_user = tf.constant(mass_before_user, tf.int64)
-        self.known_mass = tf.constant(np.diff(mass_before_user, append=mass_before[-1]), tf.int64)
+        self.known_mass = tf.constant(np.diff(mass_before_user, append=mass), tf.int64)
 
 
 def _item_weights(interactions: Interactions, weighting: str, alpha: float) -> NDArray[np.int64]:

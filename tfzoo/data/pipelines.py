@@ -54,13 +54,19 @@ def shuffled_blocks(
         raise UsageError("There is no example to draw batches from.")
     blocks = blocks_per_epoch(num_examples, batch_size, steps_per_block)
     padding = blocks * steps_per_block * batch_size - num_examples
+    cut = (blocks - 1) * steps_per_block * batch_size
 
     def epoch_blocks(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(num_examples, dtype=tf.int32), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
         )
-        order = tf.pad(order, [[0, padding]], constant_values=PADDING)
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [blocks, steps_per_block, batch_size]))
+        # The padding comes as a block of its own: with it in front of the cut there would be a second copy of
+        # the order, which is the largest array of a training on many millions of examples.
+        whole = tf.reshape(order[:cut], [blocks - 1, steps_per_block, batch_size])
+        last = tf.pad(order[cut:], [[0, padding]], constant_values=PADDING)
+        last = tf.reshape(last, [1, steps_per_block, batch_size])
+        slices = tf.data.Dataset.from_tensor_slices
+        return slices(whole).concatenate(slices(last))
 
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_blocks)
 

@@ -22,8 +22,8 @@ class _Grouped(NamedTuple):
 
     rows: NDArray[np.int64]
     user: NDArray[np.int32]
-    position: NDArray[np.int64]
-    history: NDArray[np.int64]
+    position: NDArray[np.int32]
+    history: NDArray[np.int32]
 
 
 def chronological_order(interactions: Interactions) -> NDArray[np.int64]:
@@ -125,7 +125,8 @@ def leave_out_split(
     late = enough & (grouped.position >= grouped.history - leave)
     test, rest = grouped.rows[late], np.sort(grouped.rows[enough & ~late])
     held_out = one_row_per_user(interactions, rest, seed=seed, how=validation)
-    kept = np.setdiff1d(np.arange(len(interactions)), np.concatenate([test, held_out]))
+    kept = np.ones(len(interactions), bool)
+    kept[test] = kept[held_out] = False
     protocol = f"leave {leave} out per user, {validation} row before for validation"
     if validation == "random":
         protocol += f", seed {seed}"
@@ -133,7 +134,7 @@ def leave_out_split(
         protocol += f", {short:,} users with fewer than {leave + 2} rows wholly in train"
     if interactions.timestamp is None:
         protocol += ", row order for time"
-    split = split_at_rows(interactions, kept, held_out, test, protocol)
+    split = split_at_rows(interactions, np.flatnonzero(kept), held_out, test, protocol)
     if negatives is None:
         return split
     drawn = {
@@ -212,7 +213,7 @@ def one_row_per_user(
     """
     if how not in ("latest", "random"):
         raise UsageError(f"split.validation must be 'latest' or 'random' here. Received {how!r}.")
-    part = interactions.take(rows)
+    part = replace(interactions, rating=None, text=None).take(rows)
     grouped = _group(part, chronological_order(part))
     wanted = grouped.history - 1
     if how == "random":
@@ -227,9 +228,11 @@ def one_row_per_user(
 def _group(interactions: Interactions, rows: NDArray) -> _Grouped:
     """Describe rows that are ordered by user."""
     user = interactions.user_id[rows]
-    counts = interactions.user_counts()
-    start = np.cumsum(counts) - counts
-    return _Grouped(rows, user, np.arange(len(rows)) - start[user], counts[user])
+    counts = interactions.user_counts().astype(np.int32)
+    start = (np.cumsum(counts) - counts).astype(np.int32)
+    position = np.arange(len(rows), dtype=np.int32)
+    position -= start[user]
+    return _Grouped(rows, user, position, counts[user])
 
 
 def _cut(interactions: Interactions, rows: NDArray, ratios: tuple[float, float, float], how: str) -> Split:

@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfzoo.data.cells import first_of_cells
+
 
 class SparseRows(tf.Module):
     """The rows of a sparse matrix in compressed form.
@@ -33,7 +35,7 @@ class SparseRows(tf.Module):
         name: str = "rows",
     ) -> None:
         super().__init__()
-        _, order = np.unique(row.astype(np.int64) * shape[1] + column, return_index=True)
+        order = first_of_cells(row, column, shape[1])
         splits = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=shape[0]))])
         self.num_columns = shape[1]
         self.splits = tf.Variable(splits.astype(np.int64), trainable=False, name=f"{name}_splits")

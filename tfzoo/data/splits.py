@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tfzoo.data.cells import sorted_cells
 from tfzoo.data.interactions import Interactions, check_ids
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -243,9 +244,14 @@ def check_ratios(ratios: tuple[float, float, float]) -> None:
 
 def shuffled_rows(interactions: Interactions, seed: int) -> NDArray:
     """Return the row numbers in a random order that does not depend on the order of the file."""
-    last_keys = [key for key in (interactions.rating, interactions.timestamp) if key is not None]
-    canonical = np.lexsort((*last_keys, interactions.item_id, interactions.user_id))
-    return canonical[np.random.default_rng([seed]).permutation(len(canonical))]
+    user_id, item_id = interactions.user_id, interactions.item_id
+    canonical, first = sorted_cells(user_id, item_id, interactions.num_items + 1)
+    if not first.all():
+        last_keys = [key for key in (interactions.rating, interactions.timestamp) if key is not None]
+        canonical = np.lexsort((*last_keys, item_id, user_id))
+    # As canonical[permutation], in place.
+    np.random.default_rng([seed]).shuffle(canonical)
+    return canonical
 
 
 def hold_out(

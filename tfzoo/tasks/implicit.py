@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
@@ -120,7 +119,7 @@ class ImplicitTask(RankingTask):
     ) -> tf.data.Dataset:
         """Return endless shuffled epochs of positives and fresh negatives, see `Task.train_dataset`."""
         users, items = (tf.constant(column) for column in interaction_arrays(train))
-        labels = tf.constant(self._labels(train, len(users)))
+        labels = self._labels(train)
         sampler = NegativeSampler(
             train,
             weighting=self.settings.weighting,
@@ -149,20 +148,22 @@ class ImplicitTask(RankingTask):
             inputs = features.inputs(
                 user, tf.where(is_positive, item, negative), mask_target=self.settings.mask_target
             )
-            label = tf.where(is_positive, gather(labels, positive), 0.0)
+            label = weight if labels is None else gather(labels, positive)
+            label = tf.where(is_positive, label, 0.0)
             return inputs, {"label": label}, weight
 
         steps = -(-len(users) * times // batch_size)
         block_offset = tf.constant(first_epoch * -(-steps // steps_per_block), tf.int64)
         return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
-    def _labels(self, train: Interactions, positives: int) -> NDArray[np.float32]:
-        """Return the label of every distinct positive, in the order of `interaction_arrays`."""
+    def _labels(self, train: Interactions) -> tf.Tensor | None:
+        """Return the labels of the positives, in the order of `interaction_arrays`; None where all are 1."""
         if self.settings.labels == "binary":
-            return np.ones(positives, np.float32)
+            return None
         # A highest rating that is known of the data counts, whether anybody gave it or not.
         highest = train.rating_scale[1] if train.rating_scale else train.ratings.max()
-        return np.clip(train.ratings[distinct_rows(train)] / highest, 0.0, 1.0).astype(np.float32)
+        labels = np.clip(train.ratings[distinct_rows(train)] / highest, 0.0, 1.0)
+        return tf.constant(labels.astype(np.float32))
 
     def compute_loss(
         self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
@@ -199,7 +200,7 @@ class InteractionFeatures(PairFeatures):
 
     def __init__(self, names: Collection[str], source: Interactions) -> None:
         super().__init__(names, source)
-        self.num_positives = len(interaction_arrays(source)[0])
+        self.num_positives = len(distinct_rows(source))
 
 
 class ImplicitScorer(Scorer):

@@ -40,7 +40,7 @@ def row_error(source: str, row: int, column: str, problem: str) -> DataError:
     )
 
 
-def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int64]]:
+def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int32]]:
     """Turn a column of raw ids into a vocabulary and dense ids.
 
     Whole numbers, and texts that all spell whole numbers, become int64; other texts stay as they
@@ -51,7 +51,7 @@ def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int
         source: file or data frame, for messages.
 
     Returns:
-        The vocabulary and the dense ids, int64 ``[n]``.
+        The vocabulary and the dense ids, int32 ``[n]``.
 
     Raises:
         DataError: an id is missing, is neither text nor a whole number, has blanks around it or
@@ -84,7 +84,7 @@ def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int
     else:
         ids = np.array(raw, str)
     order = np.argsort(ids)
-    dense = np.empty(len(ids), np.int64)
+    dense = np.empty(len(ids), np.int32)
     dense[order] = np.arange(1, len(ids) + 1)
     return Vocabulary(ids[order]), dense[codes]
 
@@ -95,8 +95,9 @@ def read_ratings(values: pd.Series, source: str, scale: tuple[float, float] | No
     Raises:
         DataError: a rating is no finite number or lies outside ``scale``.
     """
-    numbers = _numbers(values).astype(np.float64)
-    wrong = ~(np.abs(numbers) <= np.finfo(np.float32).max)
+    numbers = _numbers(values).astype(np.float64, copy=False)
+    highest = np.finfo(np.float32).max
+    wrong = ~((numbers >= -highest) & (numbers <= highest))
     expected = "a finite number"
     if scale is not None and not wrong.any():
         wrong = (numbers < scale[0]) | (numbers > scale[1])
@@ -120,6 +121,9 @@ def read_times(values: pd.Series, source: str) -> NDArray[np.int64]:
         wrong = dates.isna().to_numpy()
     else:
         numbers = _numbers(values)
+        if numbers.dtype.kind == "i" and numbers.min(initial=0) > np.iinfo(np.int64).min:
+            # A copy: the column can be the caller's own memory.
+            return np.array(numbers)
         wrong = ~(np.abs(numbers.astype(np.float64)) < 2.0**63)
         if not wrong.any():
             return np.floor(numbers).astype(np.int64)

@@ -6,20 +6,19 @@ import hashlib
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read_times
 from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, read_delimited
+from tfzoo.data.datasets.duplicates import DUPLICATES, resolve_duplicates
 from tfzoo.data.datasets.json_lines import JSON, read_json_lines
-from tfzoo.data.interactions import Interactions
+from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, read_parquet_column
+from tfzoo.data.interactions import Interactions, frozen
 from tfzoo.errors import DataError, UsageError, nearest
 
-DUPLICATES = ("error", "first", "last", "mean", "keep")
-PARQUET = (".parquet", ".pq")
 # The end of the year 9999 in seconds; later is milliseconds, most likely.
 _MILLISECONDS = 253_402_300_799
 _LONGEST_NAME = 64
@@ -66,46 +65,77 @@ def from_dataframe(
         UsageError: an option has no meaning.
         DataError: the data cannot be used; the message names row and column.
     """
-    if not rating_required and rating_col not in [str(column) for column in frame.columns]:
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    return _from_columns(
+        list(frame.columns),
+        frame.__getitem__,
+        len(frame),
+        (user_col, item_col, rating_col, time_col, text_col),
+        rating_required=rating_required,
+        duplicates=duplicates,
+        rating_scale=rating_scale,
+        least=least,
+        name=name,
+        source=source,
+    )
+
+
+def _from_columns(
+    present: list[str],
+    column: Callable[[str], pd.Series],
+    count: int,
+    named: tuple[str, str, str | None, str | None, str | None],
+    *,
+    rating_required: bool,
+    duplicates: str,
+    rating_scale: tuple[float, float] | None,
+    least: int,
+    name: str,
+    source: str,
+) -> Interactions:
+    """Make interactions out of columns that are asked for one by one, see `from_dataframe`."""
+    user_col, item_col, rating_col, time_col, text_col = named
+    if not rating_required and rating_col not in present:
         rating_col = None
     _check_options(duplicates, rating_scale, rating_col)
-    named = (user_col, item_col, rating_col, time_col, text_col)
-    columns = [column for column in named if column is not None]
-    _check_columns([str(column) for column in frame.columns], columns, rating_col, source)
-    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    if frame.empty:
+    wanted = (user_col, item_col, rating_col, time_col, text_col)
+    _check_columns(present, [name for name in wanted if name is not None], rating_col, source)
+    if count == 0:
         raise DataError(f"{source} has no data rows.")
-    users, user_id = read_ids(frame[user_col], source)
-    items, item_id = read_ids(frame[item_col], source)
-    rating = None if rating_col is None else read_ratings(frame[rating_col], source, rating_scale)
-    timestamp = None if time_col is None else read_times(frame[time_col], source)
-    text = None if text_col is None else read_texts(frame[text_col], source)
-    for what, vocabulary, column in (("users", users, user_col), ("items", items, item_col)):
+    users, user_id = read_ids(column(user_col), source)
+    items, item_id = read_ids(column(item_col), source)
+    rating = None if rating_col is None else read_ratings(column(rating_col), source, rating_scale)
+    timestamp = None if time_col is None else read_times(column(time_col), source)
+    text = None if text_col is None else read_texts(column(text_col), source)
+    for what, vocabulary, where in (("users", users, user_col), ("items", items, item_col)):
         if len(vocabulary) < least:
             raise DataError(
-                f"{source}, column '{column}': at least {least} {what} are needed, found {len(vocabulary)}."
+                f"{source}, column '{where}': at least {least} {what} are needed, found {len(vocabulary)}."
             )
 
     notes = []
     if rating is not None and rating_scale is None:
         rating_scale = (float(rating.min()), float(rating.max()))
         notes.append(f"rating scale {rating_scale[0]:g} to {rating_scale[1]:g}, as observed")
-    if timestamp is not None and abs(timestamp).max() > _MILLISECONDS:
+    if timestamp is not None and max(timestamp.max(), -timestamp.min()) > _MILLISECONDS:
         notes.append(f"times in '{time_col}' kept as they are, but they look like milliseconds")
-    rows, rating, timestamp = _resolve_duplicates(
+    rows, rating, timestamp = resolve_duplicates(
         (user_id, item_id), rating, timestamp, duplicates, f"{source}, columns '{user_col}' and '{item_col}'"
     )
-    dropped = len(user_id) - len(rows)
+    dropped = 0 if rows is None else len(user_id) - len(rows)
     reason = f" (same user and item as another row, duplicates='{duplicates}')" if dropped else ""
-    notes.insert(0, f"{source}: {len(frame):,} rows read, {len(rows):,} kept, {dropped:,} dropped{reason}")
+    kept = len(user_id) - dropped
+    notes.insert(0, f"{source}: {len(user_id):,} rows read, {kept:,} kept, {dropped:,} dropped{reason}")
+    if rows is not None:
+        user_id, item_id, text = user_id[rows], item_id[rows], None if text is None else text[rows]
     return Interactions(
         users=users,
         items=items,
-        user_id=user_id[rows],
-        item_id=item_id[rows],
-        rating=rating,
-        timestamp=timestamp,
-        text=None if text is None else text[rows],
+        user_id=frozen(user_id),
+        item_id=frozen(item_id),
+        rating=None if rating is None else frozen(rating),
+        timestamp=None if timestamp is None else frozen(timestamp),
+        text=None if text is None else frozen(text),
         rating_scale=rating_scale,
         name=_slug(name),
         notes=tuple(notes),
@@ -159,8 +189,20 @@ def from_file(
     ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     _check_options(duplicates, rating_scale, rating_col)
     if ending in PARQUET and sep is None:
-        frame = _read_parquet(path)
-    elif ending in JSON and sep is None:
+        names, count = parquet_shape(path)
+        return _from_columns(
+            names,
+            lambda column: read_parquet_column(path, column),
+            count,
+            (user_col, item_col, rating_col, time_col, text_col),
+            rating_required=rating_required,
+            duplicates=duplicates,
+            rating_scale=rating_scale,
+            least=least,
+            name=path.name.split(".")[0] if name is None else name,
+            source=str(path),
+        )
+    if ending in JSON and sep is None:
         frame = read_json_lines(path)
     elif sep is not None or ending in SEPARATORS or ending in SNIFFED:
         frame = read_delimited(path, ending, sep, (user_col, item_col))
@@ -215,47 +257,6 @@ def _check_columns(present: list[str], wanted: list[str], rating_col: str | None
 
 def _cut(name: str) -> str:
     return name if len(name) <= 60 else f"{name[:57]}..."
-
-
-def _resolve_duplicates(
-    ids: tuple[NDArray, NDArray],
-    rating: NDArray[np.float32] | None,
-    timestamp: NDArray[np.int64] | None,
-    policy: str,
-    where: str,
-) -> tuple[NDArray, NDArray | None, NDArray | None]:
-    """Return the rows to keep, and rating and time of each of them."""
-    if policy == "keep":
-        return np.arange(len(ids[0])), rating, timestamp
-    pair, _ = pd.factorize(ids[0] * (ids[1].max() + 1) + ids[1])
-    repeated = pd.Series(pair).duplicated(keep="last" if policy == "last" else "first").to_numpy()
-    if policy == "error" and repeated.any():
-        row = int(np.argmax(repeated))
-        earlier = int(np.argmax(pair == pair[row]))
-        raise DataError(
-            f"{where}: row {row + 1} (counted from 1 without the header) has the same user and item as row "
-            f"{earlier + 1}; {int(repeated.sum()):,} such rows in all. Choose what to keep with "
-            "duplicates='first', 'last' or 'mean' (--duplicates)."
-        )
-    rows = np.flatnonzero(~repeated)
-    if policy == "mean" and repeated.any():
-        # factorize numbers the pairs in order of appearance, which is the order of the rows kept.
-        sums = np.bincount(pair, weights=rating)
-        rating = (sums / np.bincount(pair)).astype(np.float32)
-        if timestamp is not None:
-            timestamp = pd.Series(timestamp).groupby(pair).max().to_numpy()
-        return rows, rating, timestamp
-    return rows, None if rating is None else rating[rows], None if timestamp is None else timestamp[rows]
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except Exception as error:
-        # A damaged file can make the decoder stumble anywhere, over wrong types and missing keys too.
-        words = " ".join(str(error).split()) or type(error).__name__
-        reason = "".join(letter if letter.isprintable() else "?" for letter in words)
-        raise DataError(f"{path} cannot be read as Parquet: {reason}") from error
 
 
 def _slug(name: str) -> str:
