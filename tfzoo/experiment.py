@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from tfzoo.evaluation import Evaluator, build_evaluator
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import Task, get_task
 from tfzoo.tasks.tables import check_tables
+from tfzoo.training.distributed import Distribution
 from tfzoo.training.recipe import resolve_builder
 from tfzoo.training.settings import Recipe
 from tfzoo.training.splitting import apply_filter, make_split, with_validation
@@ -85,10 +87,11 @@ class Experiment:
         digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())
         return digest.hexdigest()
 
-    def build(self, **changes: Any) -> keras.Model:
+    def build(self, distribution: Distribution | None = None, **changes: Any) -> keras.Model:
         """Build the model with initial weights that depend on the seed alone.
 
         Args:
+            distribution: the devices that it will be trained on; None for one.
             **changes: builder arguments that replace the recipe's.
         """
         precision = keras.config.dtype_policy()
@@ -96,10 +99,10 @@ class Experiment:
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(self.seed)
         train = self.split.train
-        model = create_model(
-            self.recipe.model, train.num_users, train.num_items, **{**self.builder_options(), **changes}
-        )
+        options = {**self.builder_options(), **changes}
         solve = model_info(self.recipe.model).solve
+        with distribution.scope() if distribution is not None and solve is None else nullcontext():
+            model = create_model(self.recipe.model, train.num_users, train.num_items, **options)
         if solve is not None:
             solve(model, self.task.matrix(train))
             _check_solved(model)

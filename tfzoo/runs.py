@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import Experiment
 from tfzoo.files import hold_folder, remove_leftovers, writing
 from tfzoo.training.checkpoint import TrainingState, save_model
+from tfzoo.training.distributed import Distribution
 from tfzoo.training.pretraining import pretrain
 from tfzoo.training.record import FILE_NAME, RunRecord, environment
 from tfzoo.training.settings import Recipe
@@ -24,6 +26,10 @@ from tfzoo.training.trainer import Trainer
 CHECKPOINT = "checkpoint.npz"
 STAGES = ("checkpoint-pilot.npz", CHECKPOINT, "checkpoint-refit.npz")
 MODEL = "model.keras"
+LOST = (
+    "Start all workers again with the same command and --resume: training goes on from the last checkpoint "
+    "that the chief has written in {}."
+)
 
 
 def run_folder(output: Path, recipe: Recipe, dataset: str, seed: int) -> Path:
@@ -38,6 +44,7 @@ def run(
     resume: bool = False,
     on_epoch: Callable[[TrainingState], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    distribution: Distribution | None = None,
 ) -> tuple[RunRecord, Path]:
     """Train, evaluate and record one experiment.
 
@@ -48,23 +55,38 @@ def run(
         on_epoch: called after each epoch.
         on_stage: called before each training with ``pilot``, ``refit``, or an empty text for the
             training between them; epochs count from 1 in each.
+        distribution: the devices and hosts to train on; None for one device. Of several processes the
+            chief alone reads and writes files in the run's folder.
 
     Returns:
         The record and the run's folder, which holds ``record.json``, ``model.keras``,
         ``vocabulary/`` and, while training goes on, ``checkpoint.npz``.
 
     Raises:
-        TfzooError: another process is training in the folder, or a file cannot be written.
+        TfzooError: another process is training in the folder, a file cannot be written, or another
+            process of the training was lost.
     """
     folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed)
-    options = _Options(folder, resume, experiment.fingerprint(), on_epoch, on_stage)
-    with hold_folder(folder):
-        record = _finished_run(folder, options.fingerprint) if resume else None
-        if record is None:
+    devices = distribution or Distribution()
+    options = _Options(folder, resume, experiment.fingerprint(), on_epoch, on_stage, devices)
+    with devices.watched(LOST.format(folder)), hold_folder(folder) if devices.is_chief else nullcontext():
+        devices.require_same(options.fingerprint, "settings, data, seed and precision")
+        record = _finished_run(folder, options.fingerprint) if resume and devices.is_chief else None
+        if not devices.share(record is not None):
             record = _run(experiment, options)
-        # After the record: who was killed in between has the record, and forgets them here.
-        _forget(folder, *STAGES)
-    return record, folder
+        if devices.is_chief:
+            # After the record: who was killed in between has the record, and forgets them here.
+            _forget(folder, *STAGES)
+        return _record_of_chief(record, devices), folder
+
+
+def _record_of_chief(record: RunRecord | None, devices: Distribution) -> RunRecord:
+    """Return the chief's record; the others wait here until it has written everything."""
+    if devices.workers > 1 or record is None:
+        record = RunRecord.model_validate(
+            devices.share(None if record is None else record.model_dump(mode="json"))
+        )
+    return record
 
 
 @dataclass(frozen=True)
@@ -74,18 +96,22 @@ class _Options:
     fingerprint: str
     on_epoch: Callable[[TrainingState], None] | None
     on_stage: Callable[[str], None] | None
+    devices: Distribution
 
 
 def _run(experiment: Experiment, options: _Options) -> RunRecord:
-    folder = options.folder
+    folder, devices = options.folder, options.devices
     # Settings that make no model are refused before anything is removed or written.
     final, trial = experiment.refitted(), experiment.task.pilot()
-    model = experiment.build(**trial)
-    if not options.resume:
-        _forget(folder, FILE_NAME, *STAGES, MODEL)
-    folder.mkdir(parents=True, exist_ok=True)
+    model = experiment.build(devices, **trial)
+    if devices.is_chief:
+        if not options.resume:
+            _forget(folder, FILE_NAME, *STAGES, MODEL)
+        folder.mkdir(parents=True, exist_ok=True)
     changes = _pilot(experiment, model, options) if trial else {}
-    model, state, metrics = _select(experiment, experiment.build(**changes) if trial else model, options)
+    model, state, metrics = _select(
+        experiment, experiment.build(devices, **changes) if trial else model, options
+    )
     if final is not experiment:
         model, state = _refit(final, options, changes, state)
     started = time.perf_counter()
@@ -99,11 +125,14 @@ def _run(experiment: Experiment, options: _Options) -> RunRecord:
     if changes:
         metrics["found"] = changes
     seconds = time.perf_counter() - started
-    save_model(model, folder / MODEL)
-    with writing(folder / "vocabulary"):
-        experiment.interactions.save_vocabularies(folder / "vocabulary")
+    if devices.is_chief:
+        save_model(model, folder / MODEL)
+        with writing(folder / "vocabulary"):
+            experiment.interactions.save_vocabularies(folder / "vocabulary")
     record = _record(final, model, state, metrics, evaluator.protocol, options.fingerprint, seconds)
-    record.save(folder)
+    record.hardware.update(devices.describe())
+    if devices.is_chief:
+        record.save(folder)
     return record
 
 
@@ -130,7 +159,9 @@ def _refit(
     final: Experiment, options: _Options, changes: dict[str, Any], chosen: TrainingState
 ) -> tuple[keras.Model, TrainingState]:
     """Train anew on train and validation for the epochs that validation has chosen."""
-    model, state = _train(final, final.build(**changes), options, STAGES[2], epochs=chosen.best_epoch)
+    model, state = _train(
+        final, final.build(options.devices, **changes), options, STAGES[2], epochs=chosen.best_epoch
+    )
     history = [*chosen.history, *({**row, "refit": 1.0} for row in state.history)]
     return model, replace(
         chosen, epoch=chosen.epoch + state.epoch, seconds=chosen.seconds + state.seconds, history=history
@@ -150,7 +181,8 @@ def _train(
         return model, TrainingState()
     features, training = experiment.features(model), experiment.recipe.training
     pretraining = experiment.recipe.pretraining
-    if pretraining is not None and not (options.resume and (options.folder / checkpoint).exists()):
+    resumed = options.devices.share(options.resume and (options.folder / checkpoint).exists())
+    if pretraining is not None and not resumed:
         pretrain(
             model,
             experiment.recipe.model,
@@ -160,12 +192,19 @@ def _train(
             experiment.split.train,
             pretraining,
             seed=experiment.seed,
+            distribution=options.devices,
         )
     evaluator = build_evaluator(experiment.task, model, features, experiment.split)
     if options.on_stage is not None:
         options.on_stage(Path(checkpoint).stem.removeprefix("checkpoint").removeprefix("-"))
     trainer = Trainer(
-        model, experiment.task, features, experiment.split.train, training, seed=experiment.seed
+        model,
+        experiment.task,
+        features,
+        experiment.split.train,
+        training,
+        seed=experiment.seed,
+        distribution=options.devices,
     )
     state = trainer.fit(
         None if epochs is not None else evaluator.validate,

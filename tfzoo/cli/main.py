@@ -110,6 +110,12 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--no-export", action="store_true", help="do not export a SavedModel")
     parser.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
     parser.add_argument(
+        "--strategy",
+        choices=["mirrored", "multiworker"],
+        help="train on all devices of this host, or on the hosts that TF_CONFIG names; see "
+        "docs/distributed.md (default: one device)",
+    )
+    parser.add_argument(
         "--tensorboard",
         action="store_true",
         help="write curves and the items' vectors into the folder of the run, for TensorBoard",

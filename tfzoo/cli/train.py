@@ -19,8 +19,10 @@ from tfzoo.runs import run as run_experiment
 from tfzoo.runs import run_folder
 from tfzoo.tasks import Task, get_task
 from tfzoo.training.checkpoint import TrainingState
+from tfzoo.training.distributed import Distribution
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
+from tfzoo.training.strategies import open_distribution
 
 
 def run(options: argparse.Namespace) -> None:
@@ -39,6 +41,9 @@ def run(options: argparse.Namespace) -> None:
     if not options.no_export:
         check_writable(options.export_dir, "--export-dir")
     configure_device(options)
+    distribution = open_distribution(options.strategy)
+    if distribution.strategy is not None:
+        say("Training on {replicas} devices, {workers} process(es).".format(**distribution.describe()))
 
     source = data_source(options, get_task(model_info(options.model).task))
     interactions = load_data(source)
@@ -50,9 +55,10 @@ def run(options: argparse.Namespace) -> None:
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
     for note in experiments[0].interactions.notes[len(interactions.notes) :]:
         say(f"  {note}")
-    runs = [
-        _train(experiment, options.output, options.resume, options.tensorboard) for experiment in experiments
-    ]
+    runs = [_train(experiment, options, distribution) for experiment in experiments]
+    if not distribution.is_chief:
+        say(f"Worker {distribution.worker} is done; worker 0 writes the record and the export.")
+        return
     records = [record for record, _ in runs]
     for summary in summarise(records):
         print_summary(summary)
@@ -73,11 +79,14 @@ def best_run(task: Task, records: list[RunRecord]) -> int:
     return min(range(len(records)), key=figure)
 
 
-def _train(experiment: Experiment, output: Path, resume: bool, tensorboard: bool) -> tuple[RunRecord, Path]:
+def _train(
+    experiment: Experiment, options: argparse.Namespace, distribution: Distribution
+) -> tuple[RunRecord, Path]:
+    output, resume = options.output, options.resume
     recipe, seed, task = experiment.recipe, experiment.seed, experiment.task
     epochs = recipe.training.epochs
     folder = run_folder(output, recipe, experiment.interactions.name, seed)
-    board = Board(folder, resume=resume) if tensorboard else None
+    board = Board(folder, resume=resume) if options.tensorboard and distribution.is_chief else None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -106,6 +115,7 @@ def _train(experiment: Experiment, output: Path, resume: bool, tensorboard: bool
             resume=resume,
             on_epoch=show,
             on_stage=None if board is None else board.on_stage,
+            distribution=distribution,
         )
         progress.update(bar, total=record.timing["epochs"], completed=record.timing["epochs"])
     shown = " ".join(f"{metric} {record.metrics['test'][metric]:.4f}" for metric in task.headline)

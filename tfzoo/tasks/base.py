@@ -161,6 +161,11 @@ class Task(ABC):
         """Return the builder arguments that the first training, at its best epoch, has found."""
         return {}
 
+    @property
+    def shared_inputs(self) -> frozenset[str]:
+        """Names of inputs that all examples of a batch share, so that they are not divided among devices."""
+        return frozenset()
+
     def num_examples(self, features: Any, train: Interactions) -> int:
         """Number of training examples of an epoch."""
         return len(train)
@@ -209,7 +214,10 @@ class Task(ABC):
     ) -> tuple[tf.Tensor, State]:
         """Return the scalar loss of one batch, penalties of the model included, and the next state."""
         outputs = model(inputs, training=True)
-        return model.compute_loss(inputs, labels, outputs, weight, training=True), state
+        loss = model.compute_loss(inputs, labels, outputs, weight, training=True)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        # Keras divides by their number, as if all had equal parts; the trainer weighs their parts itself.
+        return loss * replicas if replicas > 1 else loss, state
 
     def finish(self, model: keras.Model, train: Interactions) -> None:  # noqa: B027
         """Change the trained weights where the task asks for it, before the model is saved."""

@@ -19,7 +19,7 @@ from tfzoo.data.splits import Split
 from tfzoo.layers import AbsoluteError, SquaredError
 from tfzoo.tasks.base import State, Task, Tensors, as_matrix
 from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
-from tfzoo.tasks.rating_blocks import block_dataset, block_loss, check_blocks, examples_of
+from tfzoo.tasks.rating_blocks import OTHER, block_dataset, block_loss, check_blocks, examples_of
 from tfzoo.tasks.rating_scorer import RatingScorer
 
 PAIRS_PER_CALL = 32768
@@ -97,6 +97,11 @@ class RatingTask(Task):
         """Whose rows are the examples, ``user`` or ``item``; empty where ratings are."""
         sides: dict[str, str] = {"users": "user", "items": "item"}
         return sides.get(self.settings.examples, "")
+
+    @property
+    def shared_inputs(self) -> frozenset[str]:
+        """The ids of the side whose rows are not the examples, see `Task.shared_inputs`."""
+        return frozenset({f"{OTHER[self._block_side]}_id"} if self._block_side else ())
 
     def loss(self) -> keras.Loss:
         """Return the training loss, a mean over the examples that are not padding."""

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -57,7 +57,7 @@ def save_checkpoint(path: Path, state: TrainingState, groups: dict[str, Arrays],
     write_atomically(path, lambda file: np.savez(file, meta=np.array(json.dumps(meta)), **arrays))
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> tuple[TrainingState, dict[str, Arrays]]:
+def load_checkpoint(path: Path | IO[bytes], fingerprint: str) -> tuple[TrainingState, dict[str, Arrays]]:
     """Read what `save_checkpoint` wrote.
 
     Raises:

@@ -10,6 +10,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import Task
+from tfzoo.training.distributed import Distribution
 from tfzoo.training.settings import PretrainingSettings
 from tfzoo.training.trainer import Trainer
 
@@ -24,6 +25,7 @@ def pretrain(
     settings: PretrainingSettings,
     *,
     seed: int,
+    distribution: Distribution | None = None,
 ) -> None:
     """Train the parts of a model by themselves, and give their weights to it.
 
@@ -36,6 +38,7 @@ def pretrain(
         train: the training part.
         settings: how to train the parts, and how to merge them.
         seed: fixes initial weights, order and sampling.
+        distribution: the devices to train on; None for one.
 
     Raises:
         UsageError: the model is not put together from parts.
@@ -48,9 +51,13 @@ def pretrain(
         known = model_info(part).options
         chosen = {key: value for key, value in options.items() if key in known}
         keras.utils.set_random_seed(seed)
-        built = create_model(part, train.num_users, train.num_items, **chosen)
+        with (distribution or Distribution()).scope():
+            built = create_model(part, train.num_users, train.num_items, **chosen)
         try:
-            Trainer(built, task, features, train, settings.training, seed=seed).fit(None)
+            trainer = Trainer(
+                built, task, features, train, settings.training, seed=seed, distribution=distribution
+            )
+            trainer.fit(None)
         except TfzooError as error:
             raise TfzooError(f"Pre-training '{part}' for '{name}' (pretraining.training): {error}") from error
         parts.append(built)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
 from tfzoo.tasks.tables import check_tables
+from tfzoo.training.averages import Averages, arrays, assign
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
+from tfzoo.training.distributed import Distribution, Replicas
 from tfzoo.training.optimizers import build_optimizer
 from tfzoo.training.settings import TrainingSettings
 
@@ -42,9 +44,11 @@ class Trainer:
         train: the training part.
         settings: how to train.
         seed: fixes the order of the examples.
+        distribution: the devices to train on, in whose scope the model was built; None for one.
 
     Raises:
-        UsageError: the model was built for other numbers of users or items than ``train`` has.
+        UsageError: the model was built for other numbers of users or items than ``train`` has, or
+            cannot be trained on several devices.
     """
 
     def __init__(
@@ -56,21 +60,21 @@ class Trainer:
         settings: TrainingSettings,
         *,
         seed: int,
+        distribution: Distribution | None = None,
     ) -> None:
         check_tables(model, train)
+        self._distribution = distribution or Distribution()
+        self._distribution.check(task, model)
         self.model, self.task, self.features, self.train = model, task, features, train
         self.settings, self.seed = settings, seed
         self._steps = steps = task.steps_per_epoch(features, train, settings.batch_size)
         self._steps_per_call = settings.steps_per_call or self._choose_steps_per_call(steps)
         self._blocks = math.ceil(steps / self._steps_per_call)
-        model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
         self._weights = model.trainable_variables
-        model.optimizer.build(self._weights)
-        self._averages = (
-            [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
-            if settings.average
-            else []
-        )
+        with self._distribution.scope():
+            model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
+            model.optimizer.build(self._weights)
+            self._averages = Averages(self._weights, settings.average)
         # Compiled, since copies of large tables in NumPy take longer than the check.
         self._weights_are_finite = tf.function(self._all_finite)
 
@@ -105,8 +109,9 @@ class Trainer:
         state, best = TrainingState(), self._snapshot()
         last_epoch = self.settings.epochs if epochs is None else epochs
         keep_last = validate is None or not self.settings.restore_best
-        if checkpoint is not None and resume and checkpoint.exists():
-            state, groups = load_checkpoint(checkpoint, fingerprint)
+        saved = self._saved(checkpoint, fingerprint) if resume else None
+        if saved is not None:
+            state, groups = saved
             best = groups["best"]
             self._restore_all(groups)
         last_save = -math.inf
@@ -118,9 +123,9 @@ class Trainer:
             loss = self._run_epoch(run_block, blocks, state.epoch)
             state.epoch += 1
             due = state.epoch % self.settings.validate_every == 0 or state.epoch == last_epoch
-            with self._averaged_weights():
+            with self._averages.in_place():
                 try:
-                    metrics = validate() if validate is not None and due else {}
+                    metrics = self._distribution.share(validate() if validate is not None and due else {})
                 except DataError as error:
                     raise self._diverged(state.epoch, str(error)) from error
                 # The last step of an epoch can spoil weights whose loss nobody computes any more.
@@ -131,7 +136,7 @@ class Trainer:
                     state.best_value, state.best_epoch = metrics[self.task.monitor], state.epoch
                 finished = self._finished(state, last_epoch)
                 due = finished or time.perf_counter() - last_save >= self.settings.checkpoint_seconds
-                target = checkpoint if due else None
+                target = checkpoint if due and self._distribution.is_chief else None
                 copied = (finished or target is not None) if keep_last else better
                 if copied:
                     best = self._snapshot()
@@ -139,14 +144,25 @@ class Trainer:
             state.seconds = time.perf_counter() - started
             if target is not None:
                 # Without averages the copy is of the weights that training goes on from.
-                weights = best if copied and not self._averages else self._snapshot()
+                weights = best if copied and not self.settings.average else self._snapshot()
                 groups = {"model": weights, **self._optimizer_state(), "best": best}
                 save_checkpoint(target, state, groups, fingerprint)
                 last_save = time.perf_counter()
             if on_epoch is not None:
                 on_epoch(state)
-        _assign(self.model.variables, best)
+        assign(self.model.variables, best)
         return state
+
+    def _saved(
+        self, checkpoint: Path | None, fingerprint: str
+    ) -> tuple[TrainingState, dict[str, Arrays]] | None:
+        """Return what the chief's checkpoint holds, if there is one."""
+        found, content = None, b""
+        if checkpoint is not None and self._distribution.is_chief and checkpoint.exists():
+            found = load_checkpoint(checkpoint, fingerprint)
+            content = checkpoint.read_bytes() if self._distribution.workers > 1 else b""
+        content = self._distribution.share_bytes(content)
+        return load_checkpoint(io.BytesIO(content), fingerprint) if content and found is None else found
 
     def _is_better(self, value: float, state: TrainingState) -> bool:
         if state.best_epoch == 0:
@@ -163,7 +179,8 @@ class Trainer:
     def _compile_block(self, dataset: tf.data.Dataset) -> Callable[..., Any]:
         self._initial_state = self.task.initial_state(self.model, self.settings.batch_size)
         state = tuple(tf.TensorSpec(part.shape, part.dtype) for part in self._initial_state)
-        block = tf.function(self._block, jit_compile=self._use_xla())
+        several = isinstance(self._distribution, Replicas)
+        block = tf.function(self._block, jit_compile=self._use_xla() and not several)
         return block.get_concrete_function(*dataset.element_spec, state)
 
     def _dataset(self, first_epoch: int) -> tf.data.Dataset:
@@ -181,7 +198,7 @@ class Trainer:
         for _ in range(self._blocks):
             loss, state = run_block(*next(blocks), state)
             losses.append(loss)
-        loss = float(tf.add_n(losses)) / self._steps
+        loss = float(self._distribution.add(tf.add_n(losses))) / self._steps
         if not math.isfinite(loss):
             raise self._diverged(epoch + 1, "the training loss is not finite", self._spoiled_steps(losses))
         return loss
@@ -227,46 +244,41 @@ class Trainer:
         self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, State]:
         optimizer = self.model.optimizer
-        with tf.GradientTape() as tape:
-            loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
-            scaled = optimizer.scale_loss(loss)
-        optimizer.apply(tape.gradient(scaled, self._weights), self._weights)
-        if self._averages:
-            # A running mean at first: a fixed momentum would hold on to the initial weights.
-            count = tf.cast(optimizer.iterations.value, tf.float32)
-            momentum = tf.minimum(self.settings.average, count / (count + 10.0))
-            for average, weights in zip(self._averages, self._weights, strict=True):
-                average.assign(momentum * average + (1.0 - momentum) * weights.value)
+        if isinstance(self._distribution, Replicas):
+            loss = self._distribution.step(
+                lambda *part: self.task.compute_loss(self.model, part[0], part[1], part[2], ())[0],
+                optimizer,
+                self._weights,
+                (inputs, labels, weight),
+                shared=self.task.shared_inputs,
+                # What a layer counts or draws from is kept the same on all devices, which XLA cannot do.
+                jit_compile=self._use_xla() and not self.model.non_trainable_variables,
+            )
+        else:
+            with tf.GradientTape() as tape:
+                loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
+                scaled = optimizer.scale_loss(loss)
+            optimizer.apply(tape.gradient(scaled, self._weights), self._weights)
+        self._averages.update(optimizer.iterations.value)
         return loss, state
-
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """Let the averaged weights, where there are any, stand in for those of the model."""
-        if not self._averages:
-            yield
-            return
-        raw = [weight.numpy() for weight in self._weights]
-        _assign(self._weights, [average.numpy() for average in self._averages])
-        yield
-        _assign(self._weights, raw)
 
     def _all_finite(self) -> tf.Tensor:
         floats = [variable.value for variable in self.model.variables if "float" in variable.dtype]
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in floats])
 
     def _snapshot(self) -> Arrays:
-        return [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
+        return arrays(self.model.variables)
 
     def _optimizer_state(self) -> dict[str, Arrays]:
         return {
-            "optimizer": [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables],
-            "averages": [average.numpy() for average in self._averages],
+            "optimizer": arrays(self.model.optimizer.variables),
+            "averages": arrays(self._averages.variables),
         }
 
     def _restore_all(self, groups: dict[str, Arrays]) -> None:
-        _assign(self.model.variables, groups["model"])
-        _assign(self.model.optimizer.variables, groups["optimizer"])
-        _assign(self._averages, groups["averages"])
+        assign(self.model.variables, groups["model"])
+        assign(self.model.optimizer.variables, groups["optimizer"])
+        assign(self._averages.variables, groups["averages"])
 
     def _use_xla(self) -> bool:
         if self.settings.jit_compile is not None:
@@ -282,8 +294,3 @@ class Trainer:
         longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self.settings.batch_size))
         blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
         return math.ceil(steps / blocks)
-
-
-def _assign(variables: list[Any], values: Arrays) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(np.asarray(value))
