@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from tfzoo.cli.catalogue_options import add_catalogue_commands
 from tfzoo.cli.serving_options import add_serving_commands, run_option
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
 from tfzoo.errors import StorageError, TfzooError
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _evaluate(commands)
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
+    add_catalogue_commands(commands, EXIT_STATUS)
     _results(commands)
     _plot(commands)
     _reproduce(commands)
