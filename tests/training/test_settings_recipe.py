@@ -190,6 +190,19 @@ def test_a_recipe_may_build_on_one_of_the_package_and_its_data_sets(recipe_file)
     assert recipe.reported == paper.reported
 
 
+def test_figures_of_another_source_replace_those_of_the_base(recipe_file):
+    printed = {"source": "Table 1", "metrics": {"rmse": 0.5, "mae": 0.4}, "remark": "It leaks."}
+    base = recipe_file({"reported": printed}, "first.yaml")
+    other = recipe_file(
+        {"base": base, "reported": {"source": "Table 2", "metrics": {"rmse": 0.6}}}, "other.yaml"
+    )
+    reported = load_recipe("pmf", "toy", other).reported
+    assert (reported.source, reported.metrics, reported.remark) == ("Table 2", {"rmse": 0.6}, "")
+    same = recipe_file({"base": base, "reported": {"remark": "It leaks more."}}, "same.yaml")
+    reported = load_recipe("pmf", "toy", same).reported
+    assert (reported.metrics, reported.remark) == ({"rmse": 0.5, "mae": 0.4}, "It leaks more.")
+
+
 @pytest.mark.parametrize(
     ("base", "message"),
     [("papre", "Unknown recipe 'papre'"), ("none.yaml", "Recipe file not found"), (5, "recipe '5'")],

@@ -139,7 +139,9 @@ def _for_dataset(values: dict[str, Any], dataset: str, where: str) -> dict[str, 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = copy.deepcopy(base)
     for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        # Figures of another source are another statement: nothing of the old one belongs to it.
+        replaced = key == "reported" and isinstance(value, dict) and "source" in value
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
 
