@@ -6,15 +6,18 @@ import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 
+import keras
 import pytest
 
 from tfzoo.cli.main import build_parser
-from tfzoo.models import Paper, list_models, model_info
+from tfzoo.data.datasets import load_dataset
+from tfzoo.models import Paper, list_models, model_info, registry
 from tfzoo.models.registry import ModelInfo
 from tfzoo.reporting.catalogue import best_summary, figure_text, summaries_by_model
 from tfzoo.reporting.citation import bibtex
+from tfzoo.reporting.code_blocks import EXAMPLES
 from tfzoo.reporting.curve_drawing import draw_curve
-from tfzoo.reporting.model_page import docstring_sections
+from tfzoo.reporting.model_page import docstring_sections, model_files
 from tfzoo.reporting.model_settings import recipes_of, setting_rows
 from tfzoo.reporting.pages import index_page, page_files
 from tfzoo.reporting.parameters import count_formula
@@ -160,6 +163,36 @@ def test_sections_of_docstrings_have_no_markup_of_python():
     assert "Args" not in sections[""]
     for name in list_models():
         assert docstring_sections(model_info(name))["Differences from the paper"], name
+
+
+@pytest.mark.parametrize("task", ["rating", "implicit"])
+def test_a_new_model_has_a_page_without_recipes_and_records(task, monkeypatch):
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+
+    @registry.register_model("my-model", task=task, paper=Paper("Me", "My model", "My venue", 2026))
+    def MyModel(num_users, num_items):
+        """One line that says what it is."""
+        inputs = {name: keras.Input((), dtype="int32", name=name) for name in ("user_id", "item_id")}
+        factors = [keras.layers.Embedding(min(num_users, 500) + 1, 3)(tensor) for tensor in inputs.values()]
+        output = {"rating": "rating", "implicit": "score"}[task]
+        return keras.Model(inputs, {output: keras.layers.Dot(-1, name="dot")(factors)})
+
+    files = model_files(registry.model_info("my-model"), [])
+    assert set(files) == {"my-model.md", "graphs/my-model.svg"}
+    text = files["my-model.md"]
+    assert "| family | other |" in text
+    assert "no polynomial of users and items`, on ml-100k 3,006." in text
+    for part in ("Nothing is recorded for this model yet.", "There is none.", "The builder does not say."):
+        assert part in text
+    exec(compile(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], "my-model.md", "exec"), {})
+
+
+@pytest.mark.data
+def test_the_ids_of_the_examples_are_those_of_the_data():
+    for name, (user, items) in EXAMPLES.items():
+        data = load_dataset(name)
+        assert (data.items.lookup(list(items)) > 0).all()
+        assert not user or data.users.lookup([user])[0] > 0
 
 
 def test_a_curve_needs_two_epochs(summaries):

@@ -9,7 +9,14 @@ from rich.table import Table
 from tfzoo.cli.common import console, say
 from tfzoo.models import create_model, model_info
 from tfzoo.reporting.catalogue import RECONSTRUCTION, summaries_by_model
-from tfzoo.reporting.model_page import SIZES, dataset_of, docstring_sections, parameter_text, tensor_rows
+from tfzoo.reporting.model_page import (
+    DIFFERENCES,
+    SIZES,
+    dataset_of,
+    docstring_sections,
+    parameter_text,
+    tensor_rows,
+)
 from tfzoo.reporting.model_settings import recipes_of
 from tfzoo.reporting.summary import split_name
 from tfzoo.reporting.verdicts import lines
@@ -49,8 +56,5 @@ def run(options: argparse.Namespace) -> None:
         console.print(figures)
     else:
         say(f"No record of {info.name} in {options.results}.")
-    say(
-        "Differences from the paper: "
-        + " ".join(docstring_sections(info)["Differences from the paper"].split())
-    )
+    say("Differences from the paper: " + " ".join(docstring_sections(info)[DIFFERENCES].split()))
     say(f"Train it: tfzoo train --model {info.name}")

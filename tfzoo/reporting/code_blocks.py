@@ -15,6 +15,7 @@ EXAMPLES = {
     "amazon-musical-instruments": ("A2IBPI20UZIR0U", ("1384719342",)),
     "yoochoose1_64": ("", ("37151", "37149", "37146")),
 }
+ANY = ("1", ("1", "2"))
 FROM_HISTORY = ("reconstruction", "next-item")
 ROWS = ("user_row", "item_row")
 # Not of the task rating, yet it reads ratings.
@@ -34,7 +35,7 @@ def serve_block(info: ModelInfo, dataset: str) -> str:
     """Return the commands that export a trained model, ask it, and serve it."""
     export, run = f"{info.name}-{dataset}", f"runs/{info.name}-{dataset}-paper/seed-0"
     data = "" if dataset == DATASET else f" --dataset {dataset}"
-    user, items = EXAMPLES[dataset]
+    user, items = EXAMPLES.get(dataset, ANY)
     who = f"--history {','.join(items)}" if info.task in FROM_HISTORY else f"--user {user}"
     # Numbers are numbers in JSON; the ids of the reviews are texts.
     quote = '"{}"'.format if user and not user.isdigit() else str

@@ -28,20 +28,24 @@ REBUILT = (
     "**A reconstruction.** The paper could not be read in full. What it leaves open was chosen here, see "
     "[Differences from the paper](#differences-from-the-paper); no figure of this model is called reproduced."
 )
+DIFFERENCES = "Differences from the paper"
 PAGE = re.compile(r"\b(docs/([a-z-]+\.md))\b")
-SECTION = re.compile(r"^(Args|Returns|Raises|Differences from the paper):\n((?:    .*\n|\n)*)", re.MULTILINE)
+SECTION = re.compile(rf"^(Args|Returns|Raises|{DIFFERENCES}):\n((?:    .*\n|\n)*)", re.MULTILINE)
 
 
 def docstring_sections(info: ModelInfo) -> dict[str, str]:
     """Return the parts of a builder's docstring by their headings, as Markdown; the text above is ``""``."""
     text = re.sub("``", "`", (inspect.getdoc(info.builder) or "").partition("\n")[2]) + "\n"
     parts = {match[1]: inspect.cleandoc("\n" + match[2]) for match in SECTION.finditer(text)}
-    return {"": SECTION.sub("", text).strip(), **parts}
+    return {"": SECTION.sub("", text).strip(), DIFFERENCES: "The builder does not say.", **parts}
 
 
 def parameter_text(info: ModelInfo) -> str:
-    """Return the formula of the number of parameters with the builder's defaults."""
-    return count_formula(lambda users, items: create_model(info.name, users, items).count_params(), SIZES)
+    """Return the formula of the number of parameters with the builder's defaults, if it has one."""
+    try:
+        return count_formula(lambda users, items: create_model(info.name, users, items).count_params(), SIZES)
+    except ValueError:
+        return "no polynomial of users and items"
 
 
 def dataset_of(summaries: Sequence[Summary]) -> str:
@@ -95,7 +99,7 @@ def model_files(info: ModelInfo, summaries: Sequence[Summary]) -> dict[str, str]
         _recipes(info, dataset, trained),
         _figures(summaries),
         *([curve[0]] if curve is not None else []),
-        f"## Differences from the paper\n\n{sections['Differences from the paper']}",
+        f"## Differences from the paper\n\n{sections[DIFFERENCES]}",
         f"## Train\n\n```sh\n{train_block(info, dataset, recipes)}\n```",
         f"## Use it in Keras\n\n```python\n{keras_block(info, model, SIZES)}\n```",
         "## Serve\n\n`tfzoo train` has exported the model already; `tfzoo export` adds a version.\n\n"
@@ -146,6 +150,8 @@ def _recipes(info: ModelInfo, dataset: str, trained: bool) -> str:
     names = [name for name in BESIDE if name in recipes]
     rows = [[f"`{key}`", *values] for key, values in setting_rows(info, recipes, trained=trained)]
     lines = [f"## Recipes\n\nSettings on {dataset}; those not named have their defaults."]
+    if not recipes:
+        return "## Recipes\n\nThere is none."
     lines += [table(["setting", *(f"`{name}`" for name in names)], rows)]
     lines += [
         "\n".join(f"- `{name}`: {recipes[name].description or 'as its file says.'}" for name in recipes)
