@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,9 +99,9 @@ class Experiment:
         keras.utils.set_random_seed(self.seed)
         train = self.split.train
         options = {**self.builder_options(), **changes}
-        solve = model_info(self.recipe.model).solve
-        with distribution.scope() if distribution is not None and solve is None else nullcontext():
+        with (distribution or Distribution()).scope():
             model = create_model(self.recipe.model, train.num_users, train.num_items, **options)
+        solve = model_info(self.recipe.model).solve
         if solve is not None:
             solve(model, self.task.matrix(train))
             _check_solved(model)

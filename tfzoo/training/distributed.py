@@ -118,7 +118,10 @@ class Replicas(Distribution):
         return self.strategy.scope()
 
     def check(self, task: Task, model: keras.Model) -> None:
-        """Raise `UsageError` where an example of a batch needs the others, so that none can be sliced."""
+        """Raise `UsageError` where a batch cannot be divided, or replicas would not act as one."""
+        if keras.config.dtype_policy().name == "mixed_float16":
+            # Keras leaves a step out where the gradients overflow of the replica that looks, not of all.
+            raise UsageError("--strategy does not go with --precision mixed_float16; use mixed_bfloat16.")
         if task.initial_state(model, 1):
             raise UsageError(
                 f"--strategy cannot train '{model.name}': in the task '{task.name}' the items of all "
