@@ -190,6 +190,20 @@ def test_a_recipe_may_build_on_one_of_the_package_and_its_data_sets(recipe_file)
     assert recipe.reported == paper.reported
 
 
+def test_a_recipe_describes_itself_whatever_its_base_says_of_a_data_set(recipe_file):
+    own = {
+        "description": "Of the base.",
+        "datasets": {"toy": {"description": "Of the base on toy."}, "x": None},
+    }
+    base = recipe_file(own, "first.yaml")
+    silent = recipe_file({"base": base}, "silent.yaml")
+    assert load_recipe("pmf", "toy", silent).description == "Of the base on toy."
+    other = recipe_file({"base": base, "description": "Its own."}, "other.yaml")
+    assert load_recipe("pmf", "toy", other).description == "Its own."
+    both = {"base": base, "description": "Its own.", "datasets": {"toy": {"description": "Its own on toy."}}}
+    assert load_recipe("pmf", "toy", recipe_file(both, "both.yaml")).description == "Its own on toy."
+
+
 def test_figures_of_another_source_replace_those_of_the_base(recipe_file):
     printed = {"source": "Table 1", "metrics": {"rmse": 0.5, "mae": 0.4}, "remark": "It leaks."}
     base = recipe_file({"reported": printed}, "first.yaml")

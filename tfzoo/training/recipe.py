@@ -67,7 +67,11 @@ def load_recipe(
         bases.append(str(values.pop("base")))
         if bases[-1] in bases[:-1]:
             raise UsageError(f"Recipes build on each other without end: {' -> '.join(bases)}.")
-        values = _merge(_read(info, bases[-1])[1], values)
+        inherited = _read(info, bases[-1])[1]
+        if "description" in values:
+            # What the base says of its settings for a data set is not true of those that build on them.
+            inherited = _without_descriptions(inherited)
+        values = _merge(inherited, values)
     values = _for_dataset(values, dataset, f"recipe '{name}' of {model}")
     own_protocol = values.pop("protocol", None)
     if protocol is not None:
@@ -144,6 +148,20 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
+
+
+def _without_descriptions(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe without what it says of its settings for single data sets."""
+    per_dataset = values.get("datasets")
+    if not isinstance(per_dataset, dict):
+        return values
+    kept = {
+        name: {key: value for key, value in changes.items() if key != "description"}
+        if isinstance(changes, dict)
+        else changes
+        for name, changes in per_dataset.items()
+    }
+    return {**values, "datasets": kept}
 
 
 def _override(values: dict[str, Any], override: str) -> None:
