@@ -9,6 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfzoo.data import pipelines
 from tfzoo.data.pipelines import (
     PADDING,
     blocks_per_epoch,
@@ -111,3 +112,10 @@ def test_gather_gives_zero_at_padding(dtype):
     found = gather(column, tf.constant([[2, PADDING], [0, 0]]))
     assert found.dtype == dtype
     assert found.numpy().tolist() == [[7, 0], [5, 5]]
+
+
+@pytest.mark.parametrize("count", [5, 65_536, 200_001])
+def test_an_order_made_in_halves_is_the_same_order(monkeypatch, count):
+    whole = epochs(2, count, 1000, 4, seed=3)
+    monkeypatch.setattr(pipelines, "HALVES_FROM", 1)
+    assert np.array_equal(epochs(2, count, 1000, 4, seed=3), whole)
