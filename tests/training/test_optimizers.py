@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfzoo.training.optimizers import GRU4RecAdagrad
+from tfzoo.training.optimizers import GRU4RecAdagrad, build_optimizer, gradients_of_rows
+from tfzoo.training.settings import TrainingSettings
 
 STEPS = [([1, 3, 1], 0.5), ([0, 0, 0], 2.0), ([3, 2, 1], 0.01), ([1, 1, 4], 1.0)]
 
@@ -150,3 +151,40 @@ def test_it_can_be_written_down_and_read_again():
 def test_momentum_out_of_range_is_refused(momentum):
     with pytest.raises(ValueError, match=r"`momentum` must lie in \[0, 1\)"):
         GRU4RecAdagrad(0.1, momentum)
+
+
+def settings_of_all():
+    for name in ("adam", "adamw", "sgd", "adagrad", "rmsprop", "nadam"):
+        yield TrainingSettings(optimizer=name, learning_rate=0.1)
+    yield TrainingSettings(optimizer="sgd", momentum=0.9, learning_rate=0.1)
+    yield TrainingSettings(optimizer="rmsprop", momentum=0.5, learning_rate=0.1)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("settings", list(settings_of_all()), ids=lambda s: f"{s.optimizer}-{s.momentum}")
+def test_a_row_that_is_looked_up_twice_has_the_sum_of_its_gradients(settings, scaled):
+    start = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    slices, added = sparse_steps()
+    tables = []
+    for dense in (False, True):
+        table = keras.Variable(start)
+        optimizer = build_optimizer(settings, 10)
+        if scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0)
+        optimizer.build([table])
+        for gradient, rows in zip(slices, added, strict=True):
+            whole = np.zeros((5, 3), np.float32)
+            for row, value in rows.items():
+                whole[row] = value
+            optimizer.apply(
+                gradients_of_rows(optimizer, [tf.constant(whole) if dense else gradient]), [table]
+            )
+        tables.append(table.numpy())
+    np.testing.assert_allclose(tables[0], tables[1], rtol=1e-5, atol=1e-6)
+
+
+def test_plain_sgd_and_optimizers_of_rows_keep_the_rows():
+    (gradient, *_), _ = sparse_steps()
+    for name in ("sgd", "lazy-adam", "lazy-adagrad", "gru4rec-adagrad"):
+        optimizer = build_optimizer(TrainingSettings(optimizer=name), 10)
+        assert gradients_of_rows(optimizer, [gradient, None]) == [gradient, None]

@@ -553,3 +553,21 @@ def test_cosine_training_by_hand(toy):
     trainer.fit(sequence([2.0, 1.0]))
     for table, expected in zip(tables_of(trainer), tables, strict=True):
         np.testing.assert_allclose(table, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_first_step_of_adam_moves_a_repeated_row_by_the_learning_rate(toy, jit_compile):
+    settings = {"optimizer": "adam", "learning_rate": 0.01, "jit_compile": jit_compile}
+    trainer = make_trainer(toy, batch_size=len(toy), **settings)
+    before = tables_of(trainer)
+    trainer.fit(None)
+    for old, new, ids in zip(before, tables_of(trainer), ids_of(toy), strict=True):
+        assert len(np.unique(ids)) < len(ids)
+        # Adam divides the gradient of a row, however many ratings it is of, by its own size.
+        # Nearly all: a few gradients are as small as what Adam adds to their size.
+        moved = np.abs(new - old)[np.unique(ids)]
+        assert np.isclose(moved, 0.01, rtol=0.01).mean() > 0.9
+
+
+def ids_of(interactions):
+    return interactions.user_id, interactions.item_id

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.tasks.base import Task, Tensors
+from tfzoo.training.optimizers import gradients_of_rows
 
 # Floats that one call shares.
 CHUNK = 1 << 22
@@ -174,7 +175,7 @@ class Replicas(Distribution):
                 {name: self._slice(value) for name, value in labels.items()},
                 self._slice(weight),
             )
-            optimizer.apply(found, weights)
+            optimizer.apply(gradients_of_rows(optimizer, found), weights)
             return loss
 
         return tf.add_n(self.strategy.experimental_local_results(self.strategy.run(replica)))

@@ -119,6 +119,29 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
     return optimizer
 
 
+def gradients_of_rows(optimizer: keras.Optimizer, gradients: list[Any]) -> list[Any]:
+    """Add up the gradients of rows that a batch looks up more than once, for optimizers that do not.
+
+    On TensorFlow the gradient of a table is a ``tf.IndexedSlices`` with one entry a look-up. Keras' Adam,
+    RMSprop and others square the entries one by one, so that a row which occurs ``n`` times in a batch
+    gets the sum of ``n`` squares instead of the square of the sum (as of Keras 3.15; other backends do not).
+    They write the whole table anyway, so a dense gradient costs them nothing.
+
+    Args:
+        optimizer: what the gradients are for, possibly wrapped for loss scaling.
+        gradients: one a weight; None and dense ones stay as they are.
+
+    Returns:
+        The gradients, without ``tf.IndexedSlices`` for any optimizer but plain SGD, whose sum over
+        look-ups is right as it is, and those that add up themselves.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    plain_sgd = isinstance(inner, keras.optimizers.SGD) and not inner.momentum
+    if plain_sgd or isinstance(inner, (LazyAdam, LazyAdagrad, GRU4RecAdagrad)):
+        return gradients
+    return [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+
+
 def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, num_rows: int) -> tf.Tensor:
     """Return, in each place, the sum of the values of all places with the same row number.
 

@@ -20,7 +20,7 @@ from tfzoo.tasks.tables import check_tables
 from tfzoo.training.averages import Averages, arrays, assign
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
 from tfzoo.training.distributed import Distribution, Replicas
-from tfzoo.training.optimizers import build_optimizer
+from tfzoo.training.optimizers import build_optimizer, gradients_of_rows
 from tfzoo.training.settings import TrainingSettings
 
 Validate = Callable[[], dict[str, float]]
@@ -258,7 +258,8 @@ class Trainer:
             with tf.GradientTape() as tape:
                 loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
                 scaled = optimizer.scale_loss(loss)
-            optimizer.apply(tape.gradient(scaled, self._weights), self._weights)
+            gradients = tape.gradient(scaled, self._weights)
+            optimizer.apply(gradients_of_rows(optimizer, gradients), self._weights)
         self._averages.update(optimizer.iterations.value)
         return loss, state
 
