@@ -1,6 +1,8 @@
 """Models by name."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -20,6 +22,19 @@ def test_all_models_are_listed_in_order():
     assert set(names) >= KNOWN
     assert names == sorted(set(names))
     assert tfzoo.list_models() == names
+
+
+def test_the_list_of_names_is_that_of_the_builders():
+    built = {info.name for info in map(model_info, list_models())}
+    assert built == set(registry._REGISTRY)
+
+
+def test_names_are_listed_without_importing_keras():
+    code = (
+        "import sys, tfzoo; tfzoo.list_models(); print({'keras', 'tensorflow', 'pandas'} & set(sys.modules))"
+    )
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert listed.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(
