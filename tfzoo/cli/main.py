@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _train(commands)
+    _shard(commands)
     _evaluate(commands)
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
@@ -123,6 +124,29 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="write curves and the items' vectors into the folder of the run, for TensorBoard",
     )
     _device_options(parser)
+
+
+def _shard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "shard",
+        help="turn a file larger than memory into a folder of shards that training streams from",
+        description="Read a file in parts, twice, and write its rows, shuffled over Parquet files, with the "
+        "vocabularies and a manifest. 'tfzoo train --data FOLDER' trains from it.",
+        epilog=EXIT_STATUS,
+    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a CSV, TSV or Parquet file")
+    parser.add_argument("--output", type=Path, required=True, help="folder to make")
+    parser.add_argument("--shards", type=int, help="files (default: one a million rows, 4 to 256)")
+    parser.add_argument("--format", choices=["parquet"], default="parquet", help="of the shards")
+    parser.add_argument("--seed", type=int, default=0, help="fixes which row goes where (default: 0)")
+    parser.add_argument("--user-col", default="user_id", help="column with the user ids")
+    parser.add_argument("--item-col", default="item_id", help="column with the item ids")
+    parser.add_argument("--rating-col", default="rating", help="column with the ratings; '' for none")
+    parser.add_argument("--time-col", help="column with the time of the interaction")
+    parser.add_argument("--sep", help="column separator, one character, if not as the suffix says")
+    parser.add_argument(
+        "--rating-scale", nargs=2, type=float, metavar=("LOW", "HIGH"), help="default: as observed"
+    )
 
 
 def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from pyarrow import parquet  # type: ignore[import-untyped]
+from pyarrow import parquet
 
 from tfzoo.errors import DataError
 
@@ -50,6 +51,7 @@ def _numbers(path: Path, column: str) -> NDArray | None:
                 return None
             values[start : start + len(part)] = part.to_numpy()
             start += len(part)
+    pyarrow.default_memory_pool().release_unused()
     return values if start == len(values) else None
 
 

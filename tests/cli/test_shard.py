@@ -1,0 +1,58 @@
+"""``tfzoo shard``: the folder, its message, and wrong use."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfzoo.cli.main import main
+from tfzoo.data.shards import open_shards
+
+
+@pytest.fixture
+def ratings(tmp_path):
+    random = np.random.default_rng(0)
+    cells = random.choice(40 * 30, 600, replace=False)
+    frame = pd.DataFrame({"u": cells // 30, "i": cells % 30, "stars": random.integers(1, 6, 600)})
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    return tmp_path / "shop.csv"
+
+
+COLUMNS = ["--user-col", "u", "--item-col", "i", "--rating-col", "stars"]
+
+
+def shard(path, *options):
+    return main(["shard", str(path), *COLUMNS, *map(str, options)])
+
+
+def test_a_file_becomes_a_folder(ratings, tmp_path, capsys):
+    output = tmp_path / "new" / "folder"
+    assert shard(ratings, "--output", output, "--shards", 3, "--rating-scale", 0, 5) == 0
+    assert capsys.readouterr().out == (f"{output}: 600 rows in 3 shards, columns user_id, item_id, rating\n")
+    shards = open_shards(output)
+    assert (len(shards), shards.rating_scale, shards.name) == (600, (0.0, 5.0), "shop")
+    assert sorted(path.name for path in output.parent.iterdir()) == ["folder"]
+
+
+def test_without_ratings(ratings, tmp_path):
+    assert shard(ratings, "--output", tmp_path / "out", "--rating-col", "") == 0
+    shards = open_shards(tmp_path / "out")
+    assert (shards.columns, shards.rating_scale) == (("user_id", "item_id"), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shards", "0"], "--shards must lie between"),
+        (["--seed", "-1"], "--seed must be 0 or more"),
+        (["--rating-scale", "5", "1"], "a lower and a higher number"),
+        (["--item-col", "item"], "has no column 'item'"),
+        (["--sep", "::"], "--sep must be one character"),
+        (["--rating-scale", "2", "5"], "expected a number from 2 to 5"),
+    ],
+)
+def test_wrong_use_is_one_line_and_leaves_nothing(ratings, tmp_path, capsys, options, message):
+    assert shard(ratings, "--output", tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.csv"]
