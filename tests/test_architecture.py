@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tfzoo"
 FLOORS = (
-    {"errors"},
+    {"errors", "installation"},
     {"files"},
     {"data", "layers"},
     {"models", "tasks"},

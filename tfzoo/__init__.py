@@ -16,11 +16,13 @@ _HOMES = {
     "models": "tfzoo.models",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: TensorFlow takes seconds to import."""
+    if name == "__version__":
+        return import_module("tfzoo.installation").version()
     if name not in _HOMES:
         raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
     module = import_module(_HOMES[name])

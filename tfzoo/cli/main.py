@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tfzoo.cli.catalogue_options import add_catalogue_commands
+from tfzoo.cli.product_options import add_product_commands, add_version
 from tfzoo.cli.serving_options import add_serving_commands, run_option
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
 from tfzoo.errors import StorageError, TfzooError
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Recommender models that match their papers: train, evaluate, export, recommend.",
         epilog=EXIT_STATUS,
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _train(commands)
     _shard(commands)
@@ -67,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
     add_catalogue_commands(commands, EXIT_STATUS)
+    add_product_commands(commands)
     _results(commands)
     _plot(commands)
     _reproduce(commands)

@@ -1,0 +1,215 @@
+"""``tfzoo doctor``: what is installed and found, and what is missing.
+
+Nothing that could be missing or broken is imported here at the top: the other commands may stop with an
+error where TensorFlow does not load, this one is what tells why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfzoo.errors import TfzooError
+from tfzoo.installation import Requirement, python_versions, requirements, version
+
+SECONDS = 300
+EXTRAS = ("serve", "grpc", "onnx", "litert", "plots")
+# TensorFlow may end the process that loads it (other instruction sets, broken drivers), so it has its own.
+PROBE = """
+import json, os, sys
+import tensorflow as tf
+import keras
+devices = []
+for device in tf.config.list_physical_devices():
+    details = tf.config.experimental.get_device_details(device) if device.device_type == "GPU" else {}
+    devices.append(" ".join(filter(None, [device.device_type, details.get("device_name", "")])))
+found = {"devices": devices, "cuda": tf.test.is_built_with_cuda(), "backend": keras.backend.backend()}
+print("\\n" + json.dumps(found))
+"""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command; raises `TfzooError` where something is missing that tfzoo needs."""
+    problems = [*_python(), *_packages(), *_tensorflow()]
+    _memory()
+    _datasets()
+    _caches()
+    _extras()
+    if problems:
+        raise TfzooError(f"the installation does not work: {'; '.join(problems)}. Mend it with: {_mending()}")
+    print("\nAll is there that tfzoo needs.")
+
+
+def _heading(text: str) -> None:
+    print(f"\n{text}")
+
+
+def _line(name: str, text: str) -> None:
+    print(f"  {name:<32} {text}")
+
+
+def _python() -> Iterator[str]:
+    wanted, found = python_versions(), platform.python_version()
+    print(f"tfzoo {version()} in {Path(__file__).parents[1]}")
+    _heading("System")
+    right = _fits(found, wanted)
+    _line("Python", f"{found}" if right else f"{found}, wanted {wanted}")
+    _line("executable", sys.executable)
+    _line("platform", platform.platform())
+    if not right:
+        yield f"Python is {found}, wanted {wanted}"
+
+
+def _packages() -> Iterator[str]:
+    _heading("Packages")
+    for needed in (r for r in requirements() if not r.extra):
+        state, right = _state(needed)
+        _line(needed.name, state)
+        if not right:
+            yield f"{needed.name} is {state}"
+
+
+def _state(needed: Requirement) -> tuple[str, bool]:
+    """Return what is to be said of a package, and whether it will do."""
+    wanted = needed.versions or "any version"
+    try:
+        found = importlib.metadata.version(needed.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"missing, wanted {wanted}", False
+    if _fits(found, needed.versions):
+        return found, True
+    return f"{found}, wanted {wanted}", False
+
+
+def _fits(found: str, wanted: str) -> bool:
+    try:
+        from packaging.specifiers import SpecifierSet
+    except ImportError:
+        # It is reported as missing itself, and nothing is known of the versions.
+        return True
+    return SpecifierSet(wanted).contains(found, prereleases=True)
+
+
+def _tensorflow() -> Iterator[str]:
+    _heading("TensorFlow and Keras")
+    # The libraries' own chatter on standard error is shown only where it is the reason.
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        _line("import", f"no end after {SECONDS} s")
+        yield f"TensorFlow cannot be imported within {SECONDS} s"
+        return
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        reason = lines[-1][:300] if lines and done.returncode > 0 else f"it ends Python ({done.returncode})"
+        _line("import", f"fails: {reason}")
+        yield f"TensorFlow or Keras cannot be imported ({reason})"
+        return
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    for number, device in enumerate(found["devices"]):
+        _line("devices" if number == 0 else "", device)
+    if not any(device.startswith("GPU") for device in found["devices"]):
+        built = "" if found["cuda"] else "; this TensorFlow is built without CUDA"
+        _line("", f"no GPU is seen{built}. On Linux: pip install 'tensorflow[and-cuda]'")
+    _line("Keras backend", found["backend"])
+    if found["backend"] != "tensorflow":
+        yield f"Keras runs on '{found['backend']}', set KERAS_BACKEND=tensorflow or leave it unset"
+
+
+def _memory() -> None:
+    _heading("Memory and processors")
+    _line("processors", _processors())
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        _line("memory", "this system does not tell")
+        return
+    _line("memory", f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of it unused")
+
+
+def _processors() -> str:
+    if not hasattr(os, "sched_getaffinity"):
+        return str(os.cpu_count())
+    return f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} usable"
+
+
+def _datasets() -> None:
+    root = os.environ.get("TFZOO_DATA_DIR")
+    _heading("Data sets on this machine")
+    _line("TFZOO_DATA_DIR", root or "not set")
+    if root and not Path(root).expanduser().is_dir():
+        _line("", "this folder does not exist")
+    try:
+        from tfzoo.data.datasets import registry
+    except ImportError as error:
+        _line("", f"cannot be looked for: {error}")
+        return
+    missing = []
+    for name in registry.registered():
+        dataset = registry.find(name)
+        folders = registry.local_folders(dataset, None)
+        found = next(((o, f) for o, f in folders if dataset.main_file(f) is not None), None)
+        if found is None:
+            missing.append(name if dataset.url or dataset.substitutes else f"{name} (by hand)")
+        else:
+            _line(name, f"{found[1]} ({found[0]})")
+    if missing:
+        _line("downloaded when asked for", ", ".join(missing))
+
+
+def _caches() -> None:
+    _heading("Caches")
+    try:
+        from tfzoo.data.download import cache_dir
+    except ImportError as error:
+        _line("", f"cannot be looked for: {error}")
+        return
+    origin = "TFZOO_CACHE_DIR" if os.environ.get("TFZOO_CACHE_DIR") else "default; TFZOO_CACHE_DIR moves it"
+    folder = cache_dir()
+    if not folder.is_dir():
+        _line("downloads and weights", f"{folder}, not made yet ({origin})")
+        return
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    lock = "" if os.access(folder, os.W_OK) else ", cannot be written"
+    _line("downloads and weights", f"{folder}, {size / 2**20:.1f} MiB{lock} ({origin})")
+
+
+def _extras() -> None:
+    _heading("Extras")
+    needed = requirements()
+    for extra in EXTRAS:
+        states = {r.name: _state(r) for r in needed if r.extra == extra}
+        lacking = [f"{name} ({state})" for name, (state, right) in states.items() if not right]
+        if lacking:
+            _line(extra, f"not here: {', '.join(lacking)}; {_install(extra)}")
+        else:
+            _line(extra, ", ".join(f"{name} {state}" for name, (state, _) in states.items()))
+
+
+def _checkout() -> Path | None:
+    folder = Path(__file__).parents[2]
+    return folder if (folder / "setup.cfg").is_file() else None
+
+
+def _install(extra: str) -> str:
+    return f"pip install -e '.[{extra}]'" if _checkout() else f"pip install 'tfzoo[{extra}]'"
+
+
+def _mending() -> str:
+    return f"pip install -e {_checkout()}" if _checkout() else f"pip install --upgrade 'tfzoo=={version()}'"
