@@ -169,9 +169,9 @@ def _write(
                     written[number] += len(chosen)
             start += len(chunk)
     scale = source.rating_scale or ((lowest, highest) if "rating" in named else None)
-    for side, vocabulary, rows_of in zip(("user", "item"), vocabularies, counts, strict=True):
-        vocabulary.save(folder / f"{side}s.txt")
-        np.save(folder / f"{side}s.npy", rows_of, allow_pickle=False)
+    for whose, vocabulary, rows_of in zip(("user", "item"), vocabularies, counts, strict=True):
+        vocabulary.save(folder / f"{whose}s.txt")
+        np.save(folder / f"{whose}s.npy", rows_of, allow_pickle=False)
     entries: dict[str, dict[str, Any]] = {
         path.name: {"bytes": path.stat().st_size, "sha256": file_checksum(path)}
         for path in sorted(folder.iterdir())

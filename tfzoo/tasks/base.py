@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
+from tfzoo.data.cells import first_of_cells
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
@@ -248,12 +249,7 @@ class Task(ABC):
 
 def distinct_rows(interactions: Interactions) -> NDArray[np.int64]:
     """Return the row number of the first interaction of each (user, item), sorted by user, then item."""
-    width = interactions.num_items + 1
-    rows: NDArray[np.int64]
-    _, rows = np.unique(
-        interactions.user_id.astype(np.int64) * width + interactions.item_id, return_index=True
-    )
-    return rows
+    return first_of_cells(interactions.user_id, interactions.item_id, interactions.num_items + 1)
 
 
 def interaction_arrays(interactions: Interactions) -> tuple[NDArray, NDArray]:
