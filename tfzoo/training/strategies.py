@@ -10,8 +10,6 @@ import tensorflow as tf
 from tfzoo.errors import UsageError
 from tfzoo.training.distributed import Distribution, Replicas
 
-# Dead and frozen hosts are found by their heartbeats; this ends the wait for one that is merely stuck.
-TIMEOUT_SECONDS = 1800.0
 EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -31,8 +29,9 @@ def open_distribution(name: str | None) -> Distribution:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]))
     _check_cluster(os.environ.get("TF_CONFIG"))
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=TIMEOUT_SECONDS)
-    return Replicas(tf.distribute.MultiWorkerMirroredStrategy(communication_options=options))
+    # No time-out of communication: TensorFlow would keep a thread asleep for every operation until it has
+    # passed, thousands a second. Heartbeats and broken connections tell of hosts that are lost.
+    return Replicas(tf.distribute.MultiWorkerMirroredStrategy())
 
 
 def _check_cluster(text: str | None) -> None:
