@@ -1,0 +1,73 @@
+"""The tables of `docs/performance.md`, between its marks, from the figures of one benchmark run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfzoo.files import write_text
+
+START, END = "<!-- figures: start -->", "<!-- figures: end -->"
+
+
+def write_page(page: Path, content: dict[str, Any]) -> None:
+    """Write the tables into a page, between its marks; a page without marks is replaced.
+
+    Args:
+        page: the Markdown file.
+        content: what `scripts/benchmark.py` writes as JSON.
+    """
+    tables = f"{START}\n\n{performance_tables(content)}\n{END}\n"
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if START in text and END in text:
+        tables = text.partition(START)[0] + tables.rstrip("\n") + text.partition(END)[2]
+    write_text(page, tables)
+
+
+def performance_tables(content: dict[str, Any]) -> str:
+    """Return the tables as Markdown; a ratio above 1 says that ours is better."""
+    training = content["training"]
+    versions = ", ".join(f"{name} {version}" for name, version in content["environment"]["versions"].items())
+    cpus = content["environment"]["hardware"]["cpus"]
+    lines = [
+        f"Measured on {cpus} CPU cores with {versions}; medians.",
+        "",
+        "| model | batch | examples/s | of the limit | times plain Keras | times RecBole | pipeline alone |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in training:
+        sides = row["training"]
+        pipeline = f"{sides['pipeline']['median']:,.0f}" if "pipeline" in sides else ""
+        cells = [_times(sides, name) for name in ("limit", "naive-keras", "recbole")]
+        rate = f"{sides['tfzoo']['median']:,.0f}"
+        lines.append(_row(f"`{row['model']}`", f"{row['batch_size']:,}", rate, *cells, pipeline))
+    lines += [
+        "",
+        "| model | one evaluation, s | RecBole, s | times faster | peak memory, MB | RecBole, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in {row["model"]: row for row in training}.values():
+        sides, memory = row["evaluation"], row["peak_memory_mb"]
+        theirs = f"{sides['recbole']['median']:.3f}" if "recbole" in sides else ""
+        used = [f"{memory[name]:,.0f}" if name in memory else "" for name in ("tfzoo", "recbole")]
+        ours = f"{sides['tfzoo']['median']:.3f}"
+        lines.append(_row(f"`{row['model']}`", ours, theirs, _times(sides, "recbole"), *used))
+    if content["fits"]:
+        lines += [
+            "",
+            "| model | one fit, s | RMSE / MAE | Surprise | one fit, s | RMSE / MAE |",
+            "|---|---|---|---|---|---|",
+        ]
+    for row in content["fits"]:
+        fit = [f"{row['fit'][side]['median']:.2f}" for side in ("tfzoo", "surprise")]
+        found = [f"{row['test'][s]['rmse']:.4f} / {row['test'][s]['mae']:.4f}" for s in ("tfzoo", "surprise")]
+        lines.append(_row(f"`{row['model']}`", fit[0], found[0], row["there"], fit[1], found[1]))
+    return "\n".join(lines) + "\n"
+
+
+def _times(sides: dict[str, Any], name: str) -> str:
+    return f"{sides[name]['times']:.2f}" if name in sides else ""
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,102 @@
+"""Measure how fast models train and are measured, beside other ways to do it; `--help` lists the options.
+
+From a clone: it needs `benchmarks/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peers import can_import  # noqa: E402
+from benchmarks.performance_page import write_page  # noqa: E402
+
+AGAINST = ("naive-keras", "limit", "pipeline", "recbole", "surprise")
+EPILOG = """
+Other libraries are measured where they can be imported: by this Python, or by --peer-python, that of another
+virtual environment. All sides take turns in one run; read the ratios, the figures belong to the machine.
+"""
+
+
+def main() -> int:
+    """Run the benchmark, write its figures, and write the page anew from all figures."""
+    options = _parse()
+    from benchmarks.rating_fits import MODELS, measure_fits
+    from benchmarks.training_speed import WORKLOADS, measure_training
+    from tfzoo.errors import TfzooError, nearest
+    from tfzoo.files import write_text
+    from tfzoo.training.record import environment
+
+    known = sorted({*WORKLOADS, *MODELS})
+    for model in options.model:
+        if model not in known:
+            print(f"benchmark: error: no workload '{model}'. {nearest(model, known)}", file=sys.stderr)
+            return 2
+    against = [name for name in options.against.split(",") if name]
+    if not set(against) <= set(AGAINST):
+        print(f"benchmark: error: --against takes {', '.join(AGAINST)}.", file=sys.stderr)
+        return 2
+    for library in ("recbole", "surprise"):
+        if library in against and not can_import(library, options.peer_python):
+            print(f"{library} cannot be imported and is left out.", file=sys.stderr)
+            against.remove(library)
+    training, fits = [], []
+    try:
+        for model in options.model or known:
+            for size in options.batch_size if model in WORKLOADS else []:
+                row = measure_training(
+                    model,
+                    size,
+                    against,
+                    rounds=options.rounds,
+                    seconds=options.seconds,
+                    python=options.peer_python,
+                )
+                training.append(row)
+                _say(f"{model}, batch {size:,}", row["training"], "examples/s")
+                _say("  evaluation", row["evaluation"], "s")
+            if model in MODELS and "surprise" in against:
+                fits.append(measure_fits(model, rounds=options.rounds, python=options.peer_python))
+                _say(f"{model}, one fit", fits[-1]["fit"], "s")
+    except TfzooError as error:
+        print(f"benchmark: error: {error}", file=sys.stderr)
+        return error.exit_status
+    content = {"environment": environment(), "training": training, "fits": fits}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(options.output, json.dumps(content, indent=1) + "\n")
+    if options.page:
+        write_page(options.page, content)
+    return 0
+
+
+def _say(title: str, sides: dict[str, Any], unit: str) -> None:
+    figures = ", ".join(f"{name} {side['median']:,.4g} ({side['times']:.2f})" for name, side in sides.items())
+    print(f"{title}: {figures} {unit} (in brackets: how many times better ours is)", flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=EPILOG)
+    parser.add_argument("--model", action="append", default=[], help="may be repeated (default: all)")
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[256, 1024, 2048])
+    parser.add_argument(
+        "--against", default=",".join(AGAINST), help=f"some of {', '.join(AGAINST)} (default: all)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default: 5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default: 1)")
+    parser.add_argument("--peer-python", metavar="FILE", help="the Python that has the other libraries")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "training.json")
+    parser.add_argument("--page", type=Path, help="write the tables to this Markdown file")
+    options = parser.parse_args()
+    if min(options.batch_size) < 1 or options.rounds < 1 or not options.seconds > 0:
+        parser.error("--batch-size, --rounds and --seconds must be more than 0")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The benchmark of training: ratios, page, turns with other programs, and its sides on real data."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import worker_turns
+from benchmarks.peers import Peer, compared
+from benchmarks.performance_page import END, START, performance_tables, write_page
+from benchmarks.training_sides import InGraphLoop, OurTrainer, PipelineAlone, PlainKeras
+
+WORKER = """
+from worker_turns import answer_turns, say
+
+trained = []
+say(examples=7)
+answer_turns(lambda: trained.append(1), lambda: {"rmse": float(len(trained))})
+"""
+
+
+def test_ratios_are_medians_of_pairs():
+    found = {"ours": [10.0, 20.0, 40.0], "theirs": [5.0, 5.0, 40.0]}
+    rates = compared(found, ours="ours", more_is_better=True)
+    assert (rates["ours"]["median"], rates["ours"]["times"]) == (20.0, 1.0)
+    assert (rates["theirs"]["median"], rates["theirs"]["times"]) == (5.0, 2.0)
+    times = compared(found, ours="ours", more_is_better=False)
+    assert times["theirs"]["times"] == 0.5
+
+
+def make_peer(folder: Path, text: str) -> Peer:
+    shutil.copy(worker_turns.__file__, folder)
+    (folder / "worker.py").write_text(text, encoding="utf-8")
+    return Peer(folder / "worker.py", [], sys.executable)
+
+
+def test_a_worker_answers_every_turn(tmp_path):
+    peer = make_peer(tmp_path, WORKER)
+    try:
+        assert peer.examples == 7
+        assert peer.epochs(3) >= 0
+        assert peer.evaluate() >= 0
+        assert peer.last["rmse"] == 3.0
+        assert peer.last["peak_memory_mb"] > 1
+    finally:
+        peer.close()
+
+
+def test_a_worker_that_ends_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        make_peer(tmp_path, "1 / 0")
+
+
+def figures(**sides):
+    return {name: {"figures": [x], "median": x, "times": t} for name, (x, t) in sides.items()}
+
+
+CONTENT = {
+    "environment": {"versions": {"python": "3.11"}, "hardware": {"cpus": 2}},
+    "training": [
+        {
+            "model": "gmf",
+            "batch_size": 2048,
+            "training": figures(tfzoo=(2e6, 1.0), limit=(2.5e6, 0.8)),
+            "evaluation": figures(tfzoo=(0.02, 1.0), recbole=(0.4, 20.0)),
+            "peak_memory_mb": {"tfzoo": 900.4, "recbole": 500.0},
+        }
+    ],
+    "fits": [
+        {
+            "model": "svdpp",
+            "there": "SVDpp 1",
+            "fit": figures(tfzoo=(9.0, 1.0), surprise=(11.5, 1.28)),
+            "test": {"tfzoo": {"rmse": 0.9, "mae": 0.7}, "surprise": {"rmse": 0.92, "mae": 0.72}},
+        }
+    ],
+}
+
+
+def test_the_tables():
+    rows = performance_tables(CONTENT).splitlines()
+    assert "| `gmf` | 2,048 | 2,000,000 | 0.80 |  |  |  |" in rows
+    assert "| `gmf` | 0.020 | 0.400 | 20.00 | 900 | 500 |" in rows
+    assert "| `svdpp` | 9.00 | 0.9000 / 0.7000 | SVDpp 1 | 11.50 | 0.9200 / 0.7200 |" in rows
+
+
+def test_only_what_stands_between_the_marks_is_written_anew(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n\n{START}\nold\n{END}\n\nafter\n", encoding="utf-8")
+    write_page(page, CONTENT)
+    once = page.read_text(encoding="utf-8")
+    assert once.startswith("before\n\n<!--")
+    assert once.endswith("\n\nafter\n")
+    assert "old" not in once
+    write_page(page, CONTENT)
+    assert page.read_text(encoding="utf-8") == once
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_all_sides_train_the_same_examples():
+    from benchmarks.training_speed import experiment_of
+
+    experiment = experiment_of("gmf", 2048)
+    sides = [kind(experiment) for kind in (OurTrainer, PlainKeras, InGraphLoop, PipelineAlone)]
+    assert all(side.epochs(1) > 0 for side in sides)
+    ours, plain, limit, pipeline = (side.examples for side in sides)
+    # RecBole's split has 80,808 training rows; each comes with a negative. The loop drops the last batch.
+    assert ours == plain == pipeline == 2 * 80_808
+    assert limit == ours // 2048 * 2048
