@@ -6,6 +6,7 @@ import pytest
 
 from tfzoo.cli.main import main
 from tfzoo.data.shards import open_shards
+from tfzoo.training.record import RunRecord
 
 
 @pytest.fixture
@@ -56,3 +57,49 @@ def test_wrong_use_is_one_line_and_leaves_nothing(ratings, tmp_path, capsys, opt
     assert message in error
     assert len(error.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["shop.csv"]
+
+
+@pytest.mark.parametrize(("model", "metric"), [("biased-mf", "rmse"), ("gmf", "ndcg@10")])
+def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metric):
+    assert shard(ratings, "--output", tmp_path / "shards") == 0
+    train = [
+        "train",
+        "--model",
+        model,
+        "--data",
+        str(tmp_path / "shards"),
+        "--output",
+        str(tmp_path / "runs"),
+    ]
+    settings = ["--set", "training.epochs=2", "--set", "training.batch_size=64", "--no-export"]
+    assert main([*train, *settings]) == 0
+    assert "600 interactions in 4 shards" in capsys.readouterr().out
+    record = RunRecord.load(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")
+    assert metric in record.metrics["test"]
+    assert record.history[-1]["loss"] < record.history[0]["loss"]
+    assert main([*train, *settings]) == 0
+    again = RunRecord.load(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")
+    assert (again.metrics, again.fingerprint) == (record.metrics, record.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "add --no-export"),
+        (["--no-export", "--min-rating", "4"], "give it to 'tfzoo shard'"),
+        (["--no-export", "--model", "ease"], "need data in memory"),
+        (["--no-export", "--model", "dcf"], "read ids alone"),
+        (["--no-export", "--model", "baseline"], "all interactions at once"),
+    ],
+)
+def test_training_that_needs_all_rows_is_refused(ratings, tmp_path, capsys, options, message):
+    assert shard(ratings, "--output", tmp_path / "shards") == 0
+    output = ["--output", str(tmp_path / "runs"), "--export-dir", str(tmp_path / "saved")]
+    assert main(["train", "--model", "gmf", "--data", str(tmp_path / "shards"), *output, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not list((tmp_path / "runs").glob("*/*/record.json"))
+
+
+def test_another_folder_is_no_data(tmp_path, capsys):
+    assert main(["train", "--model", "gmf", "--data", str(tmp_path), "--no-export"]) == 2
+    assert "is no folder of shards" in capsys.readouterr().err

@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tfzoo.cli.common import check_writable, configure_device, console, data_source, load_data, say
 from tfzoo.cli.display import print_summary
 from tfzoo.cli.export import export_run
+from tfzoo.cli.sharded import ShardedExperiment, is_sharded, refuse_columns
 from tfzoo.cli.tensorboard import Board
+from tfzoo.data.shards import open_shards
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
@@ -22,6 +24,7 @@ from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.distributed import Distribution
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
+from tfzoo.training.settings import Recipe
 from tfzoo.training.strategies import open_distribution
 
 
@@ -45,6 +48,9 @@ def run(options: argparse.Namespace) -> None:
     if distribution.strategy is not None:
         say("Training on {replicas} devices, {workers} process(es).".format(**distribution.describe()))
 
+    if is_sharded(options.data):
+        _train_shards(options, recipe, seeds, distribution)
+        return
     source = data_source(options, get_task(model_info(options.model).task))
     interactions = load_data(source)
     if options.min_rating is not None and interactions.rating is None:
@@ -67,6 +73,26 @@ def run(options: argparse.Namespace) -> None:
         best = best_run(experiments[0].task, records)
         version = export_run(experiments[best].refitted(), *runs[best], options.export_dir)
         say(f"SavedModel: {version}")
+
+
+def _train_shards(
+    options: argparse.Namespace, recipe: Recipe, seeds: list[int], distribution: Distribution
+) -> None:
+    """Train on a folder of shards; there is no export, which needs what every user has in memory."""
+    refuse_columns(options)
+    if distribution.strategy is not None:
+        raise UsageError("Shards train on one device only.")
+    if not options.no_export:
+        raise UsageError("A model of shards is not exported, which needs all interactions: add --no-export.")
+    shards = open_shards(options.data)
+    say(f"{shards.name}: {len(shards):,} interactions in {len(shards.shards)} shards, read as training goes")
+    experiments = [ShardedExperiment.of_shards(recipe, shards, seed) for seed in seeds]
+    if experiments[0].task.evaluation == "ranking":
+        say("  an item that the user has can be drawn as a negative")
+    runs = [_train(experiment, options, distribution) for experiment in experiments]
+    for summary in summarise([record for record, _ in runs]):
+        print_summary(summary)
+    say(f"Records: {runs[0][1].parent}")
 
 
 def best_run(task: Task, records: list[RunRecord]) -> int:
