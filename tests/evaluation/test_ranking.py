@@ -15,7 +15,7 @@ from tests.zoo import table
 from tfzoo.data.splits import Negatives, Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation import ranking
-from tfzoo.evaluation.ranking import RankingEvaluator, top_hits
+from tfzoo.evaluation.ranking import RankingEvaluator, first_hits, ranking_keys, roles
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingSettings
 
@@ -24,15 +24,15 @@ INF = float("inf")
 VALUES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 1e-37, -1e-37, 3e38, -3e38, INF, -INF])
 SHAPE = (3, 6)
 
-top_hits_in_a_graph = tf.function(
-    top_hits,
-    input_signature=[
-        tf.TensorSpec(SHAPE, tf.float32),
-        tf.TensorSpec(SHAPE, tf.bool),
-        tf.TensorSpec(SHAPE, tf.bool),
-        tf.TensorSpec([], tf.int32),
-    ],
-)
+
+def top_hits(scores, relevant, eligible, k, keys=ranking_keys):
+    """Rank candidates and return the hits, as the evaluator does batch by batch."""
+    ordered, sane = keys(tf.constant(scores), roles(tf.constant(relevant), tf.constant(eligible)))
+    return first_hits(ordered, tf.constant(k)), sane
+
+
+in_a_graph = tf.function(ranking_keys)
+compiled = tf.function(ranking_keys, jit_compile=True)
 
 
 def hits_by_hand(scores, relevant, eligible, k):
@@ -57,37 +57,34 @@ def hits_by_hand(scores, relevant, eligible, k):
 )
 def test_equal_scores_count_against_the_model(scores, relevant, eligible, k):
     expected = hits_by_hand(scores, relevant, eligible, k)
-    for function in (top_hits, top_hits_in_a_graph):
-        hits, sane = function(
-            tf.constant(scores), tf.constant(relevant), tf.constant(eligible), tf.constant(k)
-        )
+    for keys in (ranking_keys, in_a_graph, compiled):
+        hits, sane = top_hits(scores, relevant, eligible, k, keys)
         assert hits.numpy().tolist() == expected
         assert sane
 
 
-def test_zero_and_minus_zero_are_equal():
+@pytest.mark.parametrize("keys", [ranking_keys, in_a_graph, compiled])
+def test_zero_and_minus_zero_are_equal(keys):
     scores = np.zeros(SHAPE, np.float32)
     scores[:, 1:] = -0.0
     relevant = np.zeros(SHAPE, bool)
     relevant[:, 0] = True
-    hits, _ = top_hits_in_a_graph(scores, relevant, np.ones(SHAPE, bool), 1)
+    hits, _ = top_hits(scores, relevant, np.ones(SHAPE, bool), 1, keys)
     assert not hits.numpy().any()
 
 
 def test_one_list_by_hand():
-    scores = tf.constant([[5.0, 3.0, 3.0, 9.0, 1.0]])
-    relevant = tf.constant([[False, True, False, True, True]])
-    eligible = tf.constant([[True, True, True, False, True]])
-    hits, _ = top_hits(scores, relevant, eligible, tf.constant(5))
+    relevant = [[False, True, False, True, True]]
+    eligible = [[True, True, True, False, True]]
+    hits, _ = top_hits([[5.0, 3.0, 3.0, 9.0, 1.0]], relevant, eligible, 5)
     # 9 is not eligible; of the two 3s the irrelevant one is first.
     assert hits.numpy().tolist() == [[False, False, True, True, False]]
 
 
 def test_a_score_that_is_no_number_is_noticed_where_it_matters():
-    scores = tf.constant([[1.0, float("nan"), 2.0]])
-    relevant = tf.constant([[True, False, False]])
+    scores, relevant = [[1.0, float("nan"), 2.0]], [[True, False, False]]
     for eligible, expected in (([[True, True, True]], False), ([[True, False, True]], True)):
-        hits, sane = top_hits(scores, relevant, tf.constant(eligible), tf.constant(2))
+        hits, sane = top_hits(scores, relevant, eligible, 2)
         assert bool(sane) is expected
         if expected:
             assert hits.numpy().tolist() == [[False, True]]

@@ -20,7 +20,10 @@ from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingTask
 
 SCORES_PER_CALL = 2**21
-INELIGIBLE = np.iinfo(np.int64).min
+# Users times items whose roles are kept from one evaluation to the next, a byte each.
+ROLES_KEPT = 2**28
+UNRANKED, RELEVANT, OTHER = np.uint8(0), np.uint8(1), np.uint8(2)
+UNRANKED_KEY = np.iinfo(np.int64).min
 
 
 class RankingEvaluator:
@@ -114,24 +117,32 @@ class _Full:
         self.users = np.unique(cases.user_id).astype(np.int32)
         self._relevant, self._seen = interaction_rows([cases]), interaction_rows(known)
         self._eligible = tf.constant(eligible)
-        size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
-        self._batch = size
-        self._score = tf.function(scorer.score_items, jit_compile=scorer.supports_jit)
-        self._top = tf.function(self._hits, input_signature=[tf.TensorSpec([size], tf.int32), _SCALAR])
+        self._batch = size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
+        self._roles = tf.function(self._roles_of, input_signature=[tf.TensorSpec([size], tf.int32)])
+        self._keys = _key_function(scorer.score_items, scorer.supports_jit)
+        self._kept: list[tf.Tensor] | None = [] if len(self.users) * len(eligible) <= ROLES_KEPT else None
 
     def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
         parts = []
-        for rows in ordered_batches(len(self.users), self._batch):
+        for number, rows in enumerate(ordered_batches(len(self.users), self._batch)):
             users = tf.gather(self.users, tf.maximum(rows, 0))
-            parts.append(_checked(*self._top(users, tf.constant(k))))
+            keys, sane = self._keys(self._roles_in(number, users), users)
+            parts.append(_checked(first_hits(keys, tf.constant(k)), sane))
         counts = np.diff(self._relevant.splits.numpy())[self.users]
         return np.concatenate(parts)[: len(self.users)], counts
 
-    def _hits(self, users: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _roles_in(self, batch: int, users: tf.Tensor) -> tf.Tensor:
+        """Return the roles of a batch, which are the same after every epoch."""
+        if self._kept is None:
+            return self._roles(users)
+        if batch == len(self._kept):
+            self._kept.append(self._roles(users))
+        return self._kept[batch]
+
+    def _roles_of(self, users: tf.Tensor) -> tf.Tensor:
         relevant = self._relevant.dense(users) > 0
-        eligible = self._eligible & (self._seen.dense(users) == 0)
-        return top_hits(self._score(users), relevant, eligible, k)
+        return roles(relevant, self._eligible & (self._seen.dense(users) == 0))
 
 
 class _Sampled:
@@ -153,12 +164,7 @@ class _Sampled:
         self._items = np.concatenate([relevant, np.where(clash, 0, drawn)], axis=1).astype(np.int32)
         self._is_relevant = np.arange(self._items.shape[1]) < relevant.shape[1]
         self._batch = int(np.clip(SCORES_PER_CALL // 16 // self._items.shape[1], 1, len(self.users)))
-        specs = [
-            tf.TensorSpec([self._batch], tf.int32),
-            tf.TensorSpec([self._batch, self._items.shape[1]], tf.int32),
-        ]
-        self._score = tf.function(scorer.score_candidates, jit_compile=scorer.supports_jit)
-        self._top = tf.function(self._hits, input_signature=[*specs, _SCALAR])
+        self._keys = _key_function(scorer.score_candidates, scorer.supports_jit)
 
     def hits(self, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Return which of the first ``k`` items are relevant ``[n, k]``, and how many are in all ``[n]``."""
@@ -166,43 +172,54 @@ class _Sampled:
         for rows in ordered_batches(len(self.users), self._batch):
             chosen = tf.maximum(rows, 0)
             users, items = tf.gather(self.users, chosen), tf.gather(self._items, chosen)
-            parts.append(_checked(*self._top(tf.cast(users, tf.int32), items, tf.constant(k))))
+            role = roles(tf.broadcast_to(self._is_relevant[np.newaxis], tf.shape(items)), items > 0)
+            keys, sane = self._keys(role, tf.cast(users, tf.int32), items)
+            parts.append(_checked(first_hits(keys, tf.constant(k)), sane))
         return np.concatenate(parts)[: len(self.users)], self._counts
 
-    def _hits(self, users: tf.Tensor, items: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        relevant = tf.broadcast_to(self._is_relevant[np.newaxis], tf.shape(items))
-        return top_hits(self._score(users, items), relevant, items > 0, k)
+
+def roles(relevant: tf.Tensor, eligible: tf.Tensor) -> tf.Tensor:
+    """Return what each candidate is, uint8: `UNRANKED`, `RELEVANT` or `OTHER`; both arguments are bool."""
+    return tf.where(eligible, tf.where(relevant, RELEVANT, OTHER), UNRANKED)
 
 
-def top_hits(
-    scores: tf.Tensor, relevant: tf.Tensor, eligible: tf.Tensor, k: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rank candidates by score; of equal scores the relevant ones come last.
+def ranking_keys(scores: tf.Tensor, role: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return numbers that order candidates by score; of equal scores the relevant ones come last.
 
     Args:
         scores: float32 ``[B, N]``.
-        relevant: bool ``[B, N]``.
-        eligible: bool ``[B, N]``; other candidates are not ranked.
-        k: length of the lists, int32 scalar.
+        role: see `roles`, ``[B, N]``.
 
     Returns:
-        Whether the item at each of the first ``k`` ranks is relevant, bool ``[B, k]`` (False past
-        the last candidate), and whether the scores of all eligible candidates are numbers.
+        int64 ``[B, N]``, the higher the better: even for the relevant ones, and ``UNRANKED_KEY`` for those
+        that are not ranked; and whether the scores of all others are numbers.
     """
     # The bits of a float32, read as an integer, order like the float; one more bit breaks ties. Adding 0
     # would not do against -0.0: the graph optimiser leaves such an addition out.
     scores = tf.cast(scores, tf.float32)
     bits = tf.bitcast(tf.where(tf.equal(scores, 0.0), 0.0, scores), tf.int32)
     ordered = tf.cast(tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, 0x7FFFFFFF), bits), tf.int64)
-    key = tf.where(eligible, 2 * ordered + tf.cast(~relevant, tf.int64), INELIGIBLE)
-    length = tf.minimum(k, tf.shape(scores)[1])
-    _, order = tf.math.top_k(key, k=length)
-    hits = tf.gather(relevant & eligible, order, axis=1, batch_dims=1)
-    sane = ~tf.reduce_any(tf.math.is_nan(scores) & eligible)
-    return tf.pad(hits, [[0, 0], [0, k - length]]), sane
+    ranked = tf.not_equal(role, UNRANKED)
+    keys = tf.where(ranked, 2 * ordered + tf.cast(tf.equal(role, OTHER), tf.int64), UNRANKED_KEY)
+    return keys, ~tf.reduce_any(tf.math.is_nan(scores) & ranked)
 
 
-_SCALAR = tf.TensorSpec([], tf.int32)
+def _key_function(score: Any, jit_compile: bool) -> Any:
+    """Compile a function from roles and the arguments of ``score`` to what `ranking_keys` returns."""
+    scores, keys = tf.function(score), tf.function(ranking_keys, jit_compile=True)
+    if not jit_compile:
+        return lambda role, *ids: keys(scores(*ids), role)
+    # One program: scores need not be written to memory and read again.
+    return tf.function(lambda role, *ids: ranking_keys(score(*ids), role), jit_compile=True)
+
+
+@tf.function
+def first_hits(keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """Tell of each of the first ``k`` ranks whether it is relevant, False past the last candidate."""
+    length = tf.minimum(k, tf.shape(keys)[1])
+    best = tf.math.top_k(keys, k=length).values
+    hits = tf.equal(best % 2, 0) & (best > UNRANKED_KEY)
+    return tf.pad(hits, [[0, 0], [0, k - length]])
 
 
 def _checked(hits: tf.Tensor, sane: tf.Tensor) -> NDArray[np.bool_]:
