@@ -15,7 +15,7 @@ from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read
 from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, read_delimited
 from tfzoo.data.datasets.duplicates import DUPLICATES, resolve_duplicates
 from tfzoo.data.datasets.json_lines import JSON, read_json_lines
-from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, read_parquet_column
+from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, read_parquet_column, release_memory
 from tfzoo.data.interactions import Interactions, frozen
 from tfzoo.errors import DataError, UsageError, nearest
 
@@ -190,7 +190,7 @@ def from_file(
     _check_options(duplicates, rating_scale, rating_col)
     if ending in PARQUET and sep is None:
         names, count = parquet_shape(path)
-        return _from_columns(
+        interactions = _from_columns(
             names,
             lambda column: read_parquet_column(path, column),
             count,
@@ -202,6 +202,8 @@ def from_file(
             name=path.name.split(".")[0] if name is None else name,
             source=str(path),
         )
+        release_memory()
+        return interactions
     if ending in JSON and sep is None:
         frame = read_json_lines(path)
     elif sep is not None or ending in SEPARATORS or ending in SNIFFED:

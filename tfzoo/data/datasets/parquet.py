@@ -51,8 +51,12 @@ def _numbers(path: Path, column: str) -> NDArray | None:
                 return None
             values[start : start + len(part)] = part.to_numpy()
             start += len(part)
-    pyarrow.default_memory_pool().release_unused()
     return values if start == len(values) else None
+
+
+def release_memory() -> None:
+    """Give back what Arrow holds on to after reading, hundreds of megabytes for a large file."""
+    pyarrow.default_memory_pool().release_unused()
 
 
 @contextmanager
