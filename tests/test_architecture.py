@@ -15,6 +15,8 @@ FLOORS = (
     {"reporting"},
     {"experiment"},
     {"runs"},
+    {"pretrained"},
+    {"pretrained_build"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

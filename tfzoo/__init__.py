@@ -12,6 +12,8 @@ _HOMES = {
     "create_model": "tfzoo.models",
     "list_models": "tfzoo.models",
     "model_info": "tfzoo.models",
+    "list_pretrained": "tfzoo.pretrained",
+    "load_pretrained": "tfzoo.pretrained",
     "load_recipe": "tfzoo.training.recipe",
     "models": "tfzoo.models",
 }

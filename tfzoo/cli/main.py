@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_serving_commands(commands, EXIT_STATUS)
     _models(commands)
     add_catalogue_commands(commands, EXIT_STATUS)
-    add_product_commands(commands)
+    add_product_commands(commands, EXIT_STATUS)
     _results(commands)
     _plot(commands)
     _reproduce(commands)

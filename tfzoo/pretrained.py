@@ -1,0 +1,174 @@
+"""Models with trained weights, by name.
+
+A pretrained model is a folder: ``model.keras``, ``vocabulary/``, the run's ``record.json``, and
+``provenance.json`` with the checksums of the others and where the weights come from. It lies in the
+package for the small ones, or in the cache for those that `tfzoo.pretrained_build.build` has made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, overload
+
+import keras
+
+from tfzoo.data.download import cache_dir
+from tfzoo.data.vocabulary import Vocabulary
+from tfzoo.errors import TfzooError, UsageError, nearest
+from tfzoo.runs import load_model
+
+PROVENANCE = "provenance.json"
+SHIPPED = Path(__file__).parent / "pretrained_models"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a pretrained model was trained with.
+
+    Attributes:
+        model: name of the model.
+        dataset: what it was trained on.
+        recipe: name of its recipe.
+        seed: of split, weights and order.
+    """
+
+    model: str
+    dataset: str
+    recipe: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What `load_pretrained` calls it."""
+        return f"{self.model}-{self.dataset}"
+
+
+class Vocabularies(NamedTuple):
+    """Raw ids of users and items; dense ids are their positions, counted from 1."""
+
+    users: Vocabulary
+    items: Vocabulary
+
+
+_TUNED = ("biased-mf", "bpr-mf", "cdae", "delcr", "edrs", "edrs-woe", "gmf", "mult-dae", "mult-vae", "neumf")
+_CATALOGUE = {
+    entry.name: entry
+    for entry in (
+        *(Pretrained(model, "ml-100k", "tuned") for model in (*_TUNED, "pmf", "svdpp")),
+        *(Pretrained(model, "ml-100k", "paper") for model in ("ease", "i-autorec")),
+        *(Pretrained(model, "ml-1m", "tuned") for model in ("biased-mf", "edrs", "gmf", "pmf", "svdpp")),
+    )
+}
+
+
+def list_pretrained() -> list[str]:
+    """Return the names that `load_pretrained` knows, sorted; not all have weights on this machine."""
+    return sorted(_CATALOGUE)
+
+
+def pretrained_info(name: str) -> Pretrained:
+    """Return what a pretrained model was trained with; raises `UsageError` where there is none."""
+    if name not in _CATALOGUE:
+        of_the_model = [known for known in _CATALOGUE if known.startswith(f"{name}-")]
+        raise UsageError(
+            f"There is no pretrained model '{name}'. {nearest(name, of_the_model or _CATALOGUE)}"
+        )
+    return _CATALOGUE[name]
+
+
+def built_folder(name: str) -> Path:
+    """Return where the weights lie that were built on this machine."""
+    return cache_dir() / "pretrained" / name
+
+
+def pretrained_folder(name: str) -> Path | None:
+    """Return the folder of a pretrained model, None where it is not on this machine.
+
+    One that was built here stands before the one that came with tfzoo.
+    """
+    pretrained_info(name)
+    folders = (built_folder(name), SHIPPED / name)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+@overload
+def load_pretrained(name: str, *, with_vocabulary: Literal[False] = False) -> keras.Model: ...
+@overload
+def load_pretrained(name: str, *, with_vocabulary: Literal[True]) -> tuple[keras.Model, Vocabularies]: ...
+
+
+def load_pretrained(
+    name: str, *, with_vocabulary: bool = False
+) -> keras.Model | tuple[keras.Model, Vocabularies]:
+    """Load a model with trained weights; nothing is downloaded.
+
+    Args:
+        name: one of `list_pretrained`, such as ``edrs-ml-100k``.
+        with_vocabulary: also return the raw ids that the dense ids of its inputs stand for.
+
+    Returns:
+        The model, not compiled; with ``with_vocabulary`` the model and its `Vocabularies`.
+
+    Raises:
+        UsageError: there is no such model, or its weights are not on this machine.
+        TfzooError: its files are damaged.
+    """
+    folder = pretrained_folder(name)
+    if folder is None:
+        raise UsageError(
+            f"The weights of '{name}' do not come with tfzoo. Train them with: tfzoo pretrained build {name}"
+        )
+    verify(folder)
+    model = load_model(folder)
+    return (model, load_vocabularies(folder)) if with_vocabulary else model
+
+
+def load_vocabularies(folder: Path) -> Vocabularies:
+    """Return the raw ids of the folder of a run or of a pretrained model."""
+    texts = folder / "vocabulary"
+    types = json.loads((texts / "types.json").read_text(encoding="utf-8"))
+    return Vocabularies(*(Vocabulary.load(texts / f"{side}.txt", types[side]) for side in ("users", "items")))
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Check every file of a pretrained model against its checksum.
+
+    Args:
+        folder: of the pretrained model.
+
+    Returns:
+        What ``provenance.json`` says.
+
+    Raises:
+        TfzooError: a file is missing or is not the one that was written.
+    """
+    try:
+        provenance: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        files = {str(path): str(file["sha256"]) for path, file in provenance["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise _damaged(folder, PROVENANCE, "is missing or cannot be read") from None
+    for path, expected in files.items():
+        if not (folder / path).is_file():
+            raise _damaged(folder, path, "is missing")
+        if sha256(folder / path) != expected:
+            raise _damaged(folder, path, "has another checksum than when it was written")
+    return provenance
+
+
+def sha256(path: Path) -> str:
+    """Return the checksum of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _damaged(folder: Path, file: str, what: str) -> TfzooError:
+    return TfzooError(
+        f"The pretrained model in {folder} is damaged: {file} {what}. Install tfzoo again, or train it with: "
+        f"tfzoo pretrained build {folder.name}"
+    )
