@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
@@ -61,6 +62,28 @@ WITH_TOWERS = ("rating", "review-rating", "implicit")
 
 def task_of(name):
     return model_info(name).task
+
+
+# One of each kind, for tests of properties that all models share; the others run with --runslow.
+SAMPLE = (
+    "biased-mf",
+    "deepconn",
+    "deepfm",
+    "dmf",
+    "ease",
+    "edrs",
+    "gru4rec",
+    "item-knn-rating",
+    "mult-vae",
+    "neumf",
+    "nnmf",
+    "svdpp",
+)
+
+
+def sampled(names):
+    """Return test parameters of which those that are not in `SAMPLE` are slow."""
+    return [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in names]
 
 
 def models_of(*tasks):

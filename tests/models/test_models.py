@@ -25,6 +25,7 @@ from tests.zoo import (
     contract,
     models_of,
     random_inputs,
+    sampled,
     small,
     task_of,
 )
@@ -133,7 +134,7 @@ def test_every_task_has_a_contract_and_a_model():
     assert INPUTS.keys() == OUTPUTS.keys() == TASKS.keys() == {task_of(name) for name in list_models()}
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_examples_do_not_influence_each_other(name):
     model = build(name)
     inputs = random_inputs(model, 3)
@@ -144,7 +145,7 @@ def test_examples_do_not_influence_each_other(name):
             np.testing.assert_allclose(alone[key], array[row : row + 1], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_the_smallest_sizes_build(name):
     model = small(name, 1, 1)
     inputs = {tensor.name: tf.ones((2, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs}
@@ -153,7 +154,7 @@ def test_the_smallest_sizes_build(name):
         assert np.isfinite(array).all()
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_a_gradient_reaches_every_weight(name):
     # Positive weights, so that no relu is closed.
     model = build(name)
@@ -174,7 +175,7 @@ def test_a_gradient_reaches_every_weight(name):
         assert values.any(), variable.path
 
 
-@pytest.mark.parametrize("name", models_of(*WITH_TOWERS))
+@pytest.mark.parametrize("name", sampled(models_of(*WITH_TOWERS)))
 def test_towers_and_head_compose_to_the_model(name):
     model = build(name)
     inputs = random_inputs(model, 6)
@@ -222,7 +223,7 @@ def test_there_is_no_lambda_layer(name):
 
 
 @pytest.mark.parametrize(("policy", "tolerance"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.1)])
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_mixed_precision_gives_float32_near_the_full_result(name, policy, tolerance):
     exact = build(name)
     inputs = random_inputs(exact, 8)
@@ -237,7 +238,7 @@ def test_mixed_precision_gives_float32_near_the_full_result(name, policy, tolera
         np.testing.assert_allclose(found[key], array, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_initial_weights_depend_on_the_seed_alone(name):
     def initial(seed):
         keras.utils.set_random_seed(seed)
@@ -248,7 +249,7 @@ def test_initial_weights_depend_on_the_seed_alone(name):
         assert not np.array_equal(initial(1), initial(2))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_xla_compiles_outputs_and_gradients(name):
     model = build(name)
     inputs = random_inputs(model, 4)
