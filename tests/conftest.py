@@ -45,6 +45,15 @@ def _default_precision():
 
 
 @pytest.fixture(scope="session")
+def model_names(request):
+    """The models for tests that save and load many at once: all of them with --runslow."""
+    from tests.zoo import SAMPLE
+    from tfzoo.models import list_models
+
+    return list_models() if request.config.getoption("--runslow") else sorted(SAMPLE)
+
+
+@pytest.fixture(scope="session")
 def toy():
     """30 users x 20 items, 300 distinct pairs with ratings 1..5 of a rank-2 structure."""
     random = np.random.default_rng(2024)

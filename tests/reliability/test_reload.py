@@ -13,7 +13,7 @@ import yaml
 
 from tests.reliability.golden_models import KERAS_FILES, ask, golden_table, outputs
 from tests.serving.keras_truth import OPTIONS
-from tests.zoo import build, call, random_inputs
+from tests.zoo import build, call, random_inputs, sampled
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.experiment import Experiment
 from tfzoo.models import list_models
@@ -42,7 +42,7 @@ models = {path: keras.saving.load_model(path, safe_mode=True) for path in paths}
 assert "tfzoo.models" not in sys.modules
 
 from tests.serving.keras_truth import OPTIONS
-from tests.zoo import build, call, random_inputs
+from tests.zoo import build, call, random_inputs, sampled
 from tfzoo.training.checkpoint import load_checkpoint
 
 for path, model in models.items():
@@ -60,10 +60,10 @@ for path, model in models.items():
 
 
 @pytest.fixture(scope="module")
-def reloaded(tmp_path_factory):
-    """Save every model, have a fresh process load it, and return both outputs by model."""
+def reloaded(tmp_path_factory, model_names):
+    """Save models, have a fresh process load them, and return both outputs by model."""
     folder, before = tmp_path_factory.mktemp("models"), {}
-    for name in list_models():
+    for name in model_names:
         model = build(name, seed=11, **OPTIONS.get(name, {}))
         before[name] = call(model, random_inputs(model, BATCH))
         save_model(model, folder / f"{name}.keras")
@@ -81,7 +81,7 @@ def reloaded(tmp_path_factory):
 
 
 @pytest.mark.parametrize("source", ["keras", "checkpoint"])
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_a_fresh_process_gives_the_outputs_from_before(reloaded, name, source):
     folder, before = reloaded
     with np.load(folder / f"{name}.out.npz") as found:
