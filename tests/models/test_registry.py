@@ -29,6 +29,68 @@ def test_the_list_of_names_is_that_of_the_builders():
     assert built == set(registry._REGISTRY)
 
 
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a package of one module that offers a model by an entry point, for this test alone."""
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(model, module, code):
+        (tmp_path / f"{module}.py").write_text(code, encoding="utf-8")
+        metadata = tmp_path / f"{module}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[tfzoo.models]\n{model} = {module}\n")
+
+    return write
+
+
+PLUGIN = """
+from tfzoo.layers import dot_head, embedding_tower, two_tower_model
+from tfzoo.models import Paper, register_model
+
+@register_model("{name}", task="rating", paper=Paper("Me", "Mine", "Here", 2026))
+def Mine(num_users: int, num_items: int, *, embedding_dim: int = 3):
+    \"\"\"Build mine.\"\"\"
+    sizes = (("user", num_users), ("item", num_items))
+    towers = (embedding_tower(side, size, embedding_dim) for side, size in sizes)
+    return two_tower_model(*towers, dot_head(embedding_dim), name="{name}")
+"""
+
+
+def test_models_of_installed_packages_are_found(install):
+    install("from-outside", "outside_one", PLUGIN.format(name="from-outside"))
+    assert list_models("from-*") == ["from-outside"]
+    assert "outside_one" not in sys.modules
+    assert create_model("from-outside", 4, 6).count_params() == 3 * (5 + 7)
+    with pytest.raises(UsageError, match="Did you mean 'from-outside'"):
+        model_info("from-outsid")
+
+
+def test_an_installed_package_that_is_broken_breaks_its_own_model_alone(install):
+    install("from-outside", "outside_two", "import no_such_module")
+    message = r"'from-outside' of the installed package 'outside_two'.*No module named 'no_such_module'"
+    with pytest.raises(UsageError, match=message):
+        model_info("from-outside")
+    assert create_model("edrs", 4, 6).name == "edrs"
+    assert models.EDRS is model_info("edrs").builder
+
+
+def test_an_installed_package_must_register_what_it_promises(install):
+    install("from-outside", "outside_three", PLUGIN.format(name="another"))
+    with pytest.raises(
+        UsageError, match=r"is not registered there: expected @register_model\(\"from-outside\""
+    ):
+        model_info("from-outside")
+
+
+def test_an_installed_package_cannot_take_the_name_of_a_model(install):
+    before = model_info("edrs")
+    install("edrs", "outside_four", "raise RuntimeError")
+    assert model_info("edrs") is before
+    assert list_models("edrs") == ["edrs"]
+
+
 def test_names_are_listed_without_importing_keras():
     code = (
         "import sys, tfzoo; tfzoo.list_models(); print({'keras', 'tensorflow', 'pandas'} & set(sys.modules))"

@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Solve = Callable[["keras.Model", "sparse.csr_matrix"], None]
 OTHER_FAMILY = "other"
+ENTRY_POINTS = "tfzoo.models"
 _Builder = TypeVar("_Builder", bound=Callable[..., Any])
 
 
@@ -139,11 +141,14 @@ def register_model(
 def list_models(pattern: str | Sequence[str] = "*") -> list[str]:
     """Return the sorted names of the models that match ``pattern``.
 
+    Models of other installed packages, which name them in the entry-point group ``tfzoo.models``, are
+    among them; nothing is imported for that.
+
     Args:
         pattern: a name with shell wildcards, such as ``"*-woe"``, or several of them.
     """
     patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-    names = {*_REGISTRY, *_declared_names()}
+    names = {*_REGISTRY, *_declared_names(), *_installed()}
     return sorted(name for name in names if any(fnmatch.fnmatch(name, p) for p in patterns))
 
 
@@ -151,11 +156,15 @@ def model_info(name: str) -> ModelInfo:
     """Return what is known of a model.
 
     Raises:
-        UsageError: there is no model of that name; the message names the nearest ones.
+        UsageError: there is no model of that name, and the message names the nearest ones; or an
+            installed package promises it and cannot be imported.
     """
     _load()
     if name not in _REGISTRY:
-        raise UsageError(f"Unknown model '{name}'. {nearest(name, _REGISTRY)}")
+        installed = _installed()
+        if name not in installed:
+            raise UsageError(f"Unknown model '{name}'. {nearest(name, {*_REGISTRY, *installed})}")
+        _import_installed(installed[name])
     return _REGISTRY[name]
 
 
@@ -203,6 +212,23 @@ def _declared_names() -> set[str]:
     """Read the names in the source of the package's models: importing them takes Keras, and seconds."""
     sources = (file for file in files("tfzoo.models").iterdir() if file.name.endswith(".py"))
     return {name for file in sources for name in _DECLARATION.findall(file.read_text(encoding="utf-8"))}
+
+
+def _installed() -> dict[str, EntryPoint]:
+    """Return by name what other installed packages offer; one that takes a name of ours is never asked."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _import_installed(entry: EntryPoint) -> None:
+    """Import the model of an installed package: alone and when asked for, lest it break the others."""
+    package = entry.dist.name if entry.dist is not None else "?"
+    where = f"Model '{entry.name}' of the installed package '{package}' ({entry.value})"
+    try:
+        entry.load()
+    except Exception as error:  # Code of others may raise anything.
+        raise UsageError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+    if entry.name not in _REGISTRY:
+        raise UsageError(f'{where} is not registered there: expected @register_model("{entry.name}", ...).')
 
 
 def _load() -> None:
