@@ -75,12 +75,13 @@ class Experiment:
             if part is None:
                 continue
             for column in (part.user_id, part.item_id, part.rating, part.timestamp):
-                digest.update(b"" if column is None else np.ascontiguousarray(column).tobytes())
+                # A view: a copy of the bytes of large data would be hundreds of megabytes.
+                digest.update(b"" if column is None else memoryview(np.ascontiguousarray(column)).cast("B"))
             if part is not None and part.text is not None:
                 digest.update("\x1f".join(part.text).encode())
             digest.update(b"" if part.text is None else "\0".join(part.text).encode())
         for negatives in split.negatives.values():
-            digest.update(np.ascontiguousarray(negatives.item_id).tobytes())
+            digest.update(memoryview(np.ascontiguousarray(negatives.item_id)).cast("B"))
         recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
         policy = keras.config.dtype_policy().name
         digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())

@@ -80,6 +80,10 @@ def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metr
     assert main([*train, *settings]) == 0
     again = RunRecord.load(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")
     assert (again.metrics, again.fingerprint) == (record.metrics, record.fingerprint)
+    capsys.readouterr()
+    for command in ("evaluate", "export"):
+        assert main([command, "--run", str(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")]) == 2
+        assert "was trained on the shards" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,11 @@ def data_source(options: argparse.Namespace, task: type[Task]) -> dict[str, Any]
 
 def load_data(source: dict[str, Any]) -> Interactions:
     """Read the data that `data_source` describes."""
+    if "shards" in source:
+        raise UsageError(
+            f"The run was trained on the shards {source['shards']}, of which only 'tfzoo train' can read parts; "
+            "its own record has the test figures."
+        )
     if "dataset" in source:
         return load_dataset(source["dataset"])
     columns = {**source}

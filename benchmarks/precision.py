@@ -1,0 +1,90 @@
+"""What one epoch in half precision does to every model's figures, and to its time.
+
+Run from a clone, see benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfzoo.data.datasets import load_dataset
+from tfzoo.experiment import Experiment
+from tfzoo.models import list_models, model_info
+from tfzoo.training.recipe import list_recipes, load_recipe
+from tfzoo.training.record import environment
+from tfzoo.training.trainer import Trainer
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+DATASETS = {"review-rating": "amazon-musical-instruments", "next-item": "ml-100k"}
+
+
+def train_one_epoch(model: str, precision: str, epochs: int = 1) -> dict[str, Any] | None:
+    """Train a model so many epochs and measure its validation part.
+
+    Args:
+        model: name of a model.
+        precision: a Keras policy.
+        epochs: at least 1.
+
+    Returns:
+        The last loss, the metric that training watches, and seconds; None for a model without training.
+    """
+    keras.config.set_dtype_policy(precision)
+    dataset = DATASETS.get(model_info(model).task, "ml-100k")
+    recipe = "tuned" if "tuned" in list_recipes(model) else "paper"
+    settings = [f"training.epochs={epochs}", "training.patience=null", "training.refit=false"]
+    resolved = load_recipe(model, dataset, recipe, settings)
+    experiment = Experiment.prepare(
+        resolved.model_copy(update={"pretraining": None}), load_dataset(dataset), 0
+    )
+    built = experiment.build()
+    if not built.trainable_variables:
+        return None
+    features, train = experiment.features(built), experiment.split.train
+    trainer = Trainer(built, experiment.task, features, train, experiment.recipe.training, seed=0)
+    started = time.perf_counter()
+    state = trainer.fit(None)
+    seconds = time.perf_counter() - started
+    metric = experiment.task.monitor
+    value = experiment.evaluator(built).validate()[metric]
+    return {"loss": state.history[-1]["loss"], "metric": metric, "value": value, "seconds": seconds}
+
+
+def main() -> None:
+    """Run the benchmark and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", action="append", default=[], help="may be repeated (default: all)")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    options = parser.parse_args()
+    print("| model | metric | float32 | mixed_bfloat16 | mixed_float16 |")
+    print("|---|---|---|---|---|")
+    rows: dict[str, Any] = {}
+    for model in options.model or list_models():
+        found = {precision: train_one_epoch(model, precision, options.epochs) for precision in PRECISIONS}
+        full = found["float32"]
+        if full is None:
+            continue
+        rows[model] = found
+        cells = [f"{full['value']:.4f}"]
+        for precision in PRECISIONS[1:]:
+            half = found[precision]
+            assert half is not None
+            if not math.isfinite(half["loss"]):
+                raise AssertionError(f"{model} in {precision}: the loss is {half['loss']}.")
+            cells.append(f"{half['value']:.4f} ({half['value'] / full['value'] - 1:+.2%})")
+        print(f"| `{model}` | {full['metric']} | {' | '.join(cells)} |", flush=True)
+    if options.output:
+        content = {"environment": environment(), "epochs": options.epochs, "rows": rows}
+        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
