@@ -73,6 +73,12 @@ def test_shipped_weights_say_where_they_come_from(name):
     assert all(len(checksum) == 64 for checksum in provenance["data"]["files"].values())
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_can_be_read_by_older_versions_of_keras(name):
+    with zipfile.ZipFile(pretrained.SHIPPED / name / "model.keras") as archive:
+        assert b"quantization_config" not in archive.read("config.json")
+
+
 @pytest.mark.parametrize("name", ["edrs-ml-100k", "mult-vae-ml-100k"])
 def test_a_shipped_model_computes(name):
     model, (users, items) = tfzoo.load_pretrained(name, with_vocabulary=True)

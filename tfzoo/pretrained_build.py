@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tfzoo.data.datasets import load_dataset, registry
 from tfzoo.data.download import new_folder
@@ -18,6 +20,9 @@ from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import FILE_NAME, RunRecord
 
+CONFIG = "config.json"
+# Unknown to Keras 3.12, the last one for Python 3.10.
+NEWER_SETTINGS = {"quantization_config"}
 OWN_LICENCE = "Apache-2.0, as tfzoo, as far as the weights are tfzoo's to license"
 GROUPLENS = (
     "Trained on {} of GroupLens, University of Minnesota: for research; commercial use needs GroupLens' "
@@ -83,6 +88,7 @@ def pack(entry: Pretrained, run_folder: Path, output: Path) -> None:
         shutil.rmtree(output)
     with new_folder(output) as folder:
         model.save(folder / MODEL, include_optimizer=False)
+        make_portable(folder / MODEL)
         shutil.copytree(run_folder / "vocabulary", folder / "vocabulary")
         record.model_copy(update={"history": []}).save(folder)
         provenance = {
@@ -101,6 +107,33 @@ def pack(entry: Pretrained, run_folder: Path, output: Path) -> None:
             },
         }
         (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+
+
+def make_portable(path: Path) -> None:
+    """Let a ``.keras`` file be read by the older versions of Keras that are supported.
+
+    Newer ones write settings that older ones do not know, and refuse, even where they are not set.
+
+    Args:
+        path: of the file, which is written anew.
+    """
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents[CONFIG] = json.dumps(_without_unset(json.loads(contents[CONFIG]))).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            # Not the time of day, which would change the checksum.
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _without_unset(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _without_unset(item)
+            for key, item in value.items()
+            if not (key in NEWER_SETTINGS and item is None)
+        }
+    return [_without_unset(item) for item in value] if isinstance(value, list) else value
 
 
 def data_checksums(dataset: str) -> dict[str, str]:
