@@ -32,6 +32,7 @@ def test_the_list_of_names_is_that_of_the_builders():
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install a package of one module that offers a model by an entry point, for this test alone."""
+    registry.builders()  # What is imported only once must be in the registry that stays.
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     monkeypatch.syspath_prepend(tmp_path)
 
