@@ -18,7 +18,8 @@ import keras
 from tfzoo.data.download import cache_dir
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError, nearest
-from tfzoo.runs import load_model
+from tfzoo.models import create_model
+from tfzoo.runs import MODEL
 
 PROVENANCE = "provenance.json"
 SHIPPED = Path(__file__).parent / "pretrained_models"
@@ -114,16 +115,36 @@ def load_pretrained(
 
     Raises:
         UsageError: there is no such model, or its weights are not on this machine.
-        TfzooError: its files are damaged.
+        TfzooError: its files are damaged, or of a version of tfzoo whose model was another.
     """
     folder = pretrained_folder(name)
     if folder is None:
         raise UsageError(
             f"The weights of '{name}' do not come with tfzoo. Train them with: tfzoo pretrained build {name}"
         )
-    verify(folder)
-    model = load_model(folder)
+    model = _build(pretrained_info(name).model, folder, verify(folder))
     return (model, load_vocabularies(folder)) if with_vocabulary else model
+
+
+def _build(model: str, folder: Path, provenance: dict[str, Any]) -> keras.Model:
+    """Build the model by its own code, and read the weights alone.
+
+    What Keras writes of a model's graph can be read by that version of Keras and newer ones only.
+    """
+    users, items = load_vocabularies(folder)
+    precision = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(provenance["precision"])
+    try:
+        built = create_model(model, len(users), len(items), **provenance["builder"])
+        built.load_weights(folder / MODEL)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TfzooError(
+            f"The weights in {folder} are not of this version of tfzoo ({str(error).splitlines()[0][:200]}). "
+            f"Train them with: tfzoo pretrained build {folder.name}"
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(precision)
+    return built
 
 
 def load_vocabularies(folder: Path) -> Vocabularies:

@@ -22,7 +22,7 @@ from tfzoo.training.record import FILE_NAME, RunRecord
 
 CONFIG = "config.json"
 # Unknown to Keras 3.12, the last one for Python 3.10.
-NEWER_SETTINGS = {"quantization_config"}
+NEWER_SETTINGS = {"quantization_config", "input_axes", "output_axes"}
 OWN_LICENCE = "Apache-2.0, as tfzoo, as far as the weights are tfzoo's to license"
 GROUPLENS = (
     "Trained on {} of GroupLens, University of Minnesota: for research; commercial use needs GroupLens' "
@@ -69,17 +69,19 @@ def build(
     interactions = load_dataset(entry.dataset)
     experiment = Experiment.prepare(recipe, interactions, entry.seed, {"dataset": entry.dataset})
     record, folder = run(experiment, runs, resume=resume, on_epoch=on_epoch)
-    pack(entry, folder, output)
+    found = record.metrics.get("found", {})
+    pack(entry, folder, output, {**experiment.refitted().builder_options(), **found})
     return record, output
 
 
-def pack(entry: Pretrained, run_folder: Path, output: Path) -> None:
+def pack(entry: Pretrained, run_folder: Path, output: Path, builder: dict[str, Any]) -> None:
     """Write the folder of a pretrained model from a finished run.
 
     Args:
         entry: what was trained.
         run_folder: folder of the run.
         output: the folder to write, replaced where it exists.
+        builder: arguments of the model's builder, nothing in them automatic.
     """
     record = RunRecord.load(run_folder)
     # The optimizer's state is of no use to those who load the model, and is twice its size.
@@ -95,6 +97,8 @@ def pack(entry: Pretrained, run_folder: Path, output: Path) -> None:
             "name": entry.name,
             "command": f"tfzoo pretrained build {entry.name}",
             "record": FILE_NAME,
+            "builder": builder,
+            "precision": record.precision,
             "tfzoo": version(),
             "commit": record.commit,
             "versions": record.versions,
