@@ -112,6 +112,9 @@ def test_the_precision_of_the_caller_stays_and_is_not_taken():
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
 
 
+@pytest.mark.skipif(
+    tuple(map(int, keras.__version__.split(".")[:2])) < (3, 12), reason="the graph is of a newer Keras"
+)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_building_from_code_gives_the_model_that_was_saved(name):
     """The graph of the file, which a new Keras can read, and that of the builder have the same weights."""
