@@ -124,10 +124,12 @@ def test_building_from_code_gives_the_model_that_was_saved(name):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-@pytest.mark.parametrize("builder", [{"embedding_dim": 7}, {"no_such": 1}])
-def test_weights_of_another_model_are_refused(copied, builder):
+@pytest.mark.parametrize(
+    "change", [{"builder": {"embedding_dim": 7}}, {"builder": {"no_such": 1}}, {"precision": "float33"}]
+)
+def test_weights_of_another_model_are_refused(copied, change):
     provenance = json.loads((copied / "provenance.json").read_text())
-    write_text(copied / "provenance.json", json.dumps({**provenance, "builder": builder}))
+    write_text(copied / "provenance.json", json.dumps({**provenance, **change}))
     with pytest.raises(TfzooError, match="not of this version of tfzoo"):
         tfzoo.load_pretrained(SMALL)
 

@@ -133,8 +133,8 @@ def _build(model: str, folder: Path, provenance: dict[str, Any]) -> keras.Model:
     """
     users, items = load_vocabularies(folder)
     precision = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(provenance["precision"])
     try:
+        keras.config.set_dtype_policy(provenance["precision"])
         built = create_model(model, len(users), len(items), **provenance["builder"])
         built.load_weights(folder / MODEL)
     except (KeyError, TypeError, ValueError) as error:
