@@ -52,8 +52,10 @@ class GRU4RecAdagrad(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._sums = self.add_optimizer_variables(variables, "sum_of_squares")
-        self._velocities = self.add_optimizer_variables(variables, "velocity") if self.momentum else []
+        # One by one: Keras 3.9 and older have no call for all of them.
+        self._sums = [self.add_variable_from_reference(one, name="sum_of_squares") for one in variables]
+        moved = variables if self.momentum else []
+        self._velocities = [self.add_variable_from_reference(one, name="velocity") for one in moved]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one variable by its gradient, dense or ``tf.IndexedSlices``."""
