@@ -4,13 +4,13 @@ import functools
 import http.server
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
-from xml.etree import ElementTree
 
 import pytest
 
@@ -156,13 +156,11 @@ def broken(target, address, site, ids):
 
 
 def test_nothing_is_asked_of_another_host(site):
-    for path in site.rglob("index.html"):
-        text = path.read_text(encoding="utf-8")
-        for mark in ("<link", "<script", "<img", "<iframe"):
-            for tag in text.split(mark)[1:]:
-                tag = tag.partition(">")[0]
-                assert "rel=canonical" in tag or 'src="http' not in tag, f"{path}: {tag}"
-                assert mark != "<link" or 'href="http' not in tag, f"{path}: {tag}"
+    foreign = re.compile(r"""<(?:link|script|img|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+    found = [
+        hit for path in site.rglob("*.html") for hit in foreign.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def visible_rows(browser):
@@ -228,10 +226,8 @@ def test_the_keyboard_sorts_and_filters(board):
             press(Keys.TAB)
         pytest.fail(f"Tab does not reach {selector}")
 
-    board.execute_script("document.querySelector('h1').focus()")
     tab_to("#filter-dataset")
     press("m", "l", "-", "1", "m")
-    board.execute_script("document.activeElement.blur")
     assert {row["dataset"] for row in visible_rows(board)} == {"ml-1m"}
     tab_to(".leaderboard-scroll")
     tab_to("th[data-column=ours] button")
@@ -315,7 +311,3 @@ def test_dark_mode_stays_chosen(board):
     board.refresh()
     assert board.find_element("tag name", "body").get_attribute("data-md-color-scheme") == "slate"
     board.execute_script("localStorage.clear()")
-
-
-def test_the_site_map_is_well_formed(site):
-    ElementTree.parse(site / "sitemap.xml")

@@ -115,27 +115,28 @@ def test_tables_are_named_after_their_heading():
     page = scrolling_tables(
         '<h2 id="a">Size &amp; time<a class="headerlink" href="#a">¶</a></h2>'
         "<table><thead><tr><th></th></tr></thead><tbody>1</tbody></table>"
-        f"<table><tr><td>{'long ' * 12}</td><td>short</td></tr></table>"
+        f"<table><tr><td>{'long ' * 12}</td><td>0.5 ± 0.1</td></tr></table>"
     )
     assert re.findall('aria-label="(.*?)"', page) == ["Table: Size &amp; time", "Table 2: Size &amp; time"]
     assert "<thead>" not in page
     assert page.count('<td class="long">') == 1
+    assert "<td>0.5\u00a0±\u00a00.1</td>" in page
 
 
 @pytest.mark.parametrize(
     ("page", "text", "expected"),
     [
-        ("plots.md", "[of\nthem](../benchmarks/README.md#a)", "[of\nthem](performance.md#a)"),
+        ("plots.md", "[of\nthem](../benchmarks/README.md#a)", "[of\nthem](benchmarks.md#a)"),
         ("models/ease.md", "[all](../results.md)", "[all](../results.md)"),
-        ("performance.md", "![x](../docs/plots/x.png)", "![x](plots/x.png)"),
-        ("performance.md", "[`a`](../README.md)", "`a`"),
-        ("performance.md", "[a](../nowhere.md)", "[a](../nowhere.md)"),
-        ("performance.md", "[a](https://example.org/a) [b](#c)", "[a](https://example.org/a) [b](#c)"),
+        ("benchmarks.md", "![x](../docs/plots/x.png)", "![x](plots/x.png)"),
+        ("benchmarks.md", "[`a`](../README.md)", "`a`"),
+        ("benchmarks.md", "[a](../nowhere.md)", "[a](../nowhere.md)"),
+        ("benchmarks.md", "[a](https://example.org/a) [b](#c)", "[a](https://example.org/a) [b](#c)"),
     ],
 )
 def test_links_lead_to_pages_of_the_site(page, text, expected):
-    known = {"performance.md", "plots.md", "results.md", "plots/x.png", "models/ease.md"}
-    place = Borrowed(ROOT, page, {"performance.md": "benchmarks/README.md"}, known)
+    known = {"benchmarks.md", "plots.md", "results.md", "plots/x.png", "models/ease.md"}
+    place = Borrowed(ROOT, page, {"benchmarks.md": "benchmarks/README.md"}, known)
     assert inside_links(text, place) == expected
 
 

@@ -52,12 +52,6 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
     )
 
 
-def on_env(env: Any, config: Any, files: Files) -> None:
-    """Ask the generator to watch what pages are made of, when it serves them."""
-    root = Path(config.config_file_path).parent
-    config.watch = [*config.watch, *(str(root / source) for source in borrowed(root).values())]
-
-
 def borrowed(root: Path) -> dict[str, str]:
     """Return page -> file of the repository it is a copy of, for those that docs/ does not have itself."""
     return {

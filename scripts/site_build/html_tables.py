@@ -47,7 +47,7 @@ def _without_empty_head(table: str) -> str:
 
 
 def _cell(match: re.Match[str]) -> str:
-    """Mark cells of much text, which would be squeezed to a word a line beside the others."""
-    if "class=" in match["rest"] or len(TAG.sub("", match["text"])) < LONG:
-        return match[0]
-    return f'<td class="long"{match["rest"]}>{match["text"]}</td>'
+    """Keep figures with their deviations, and mark cells of much text, which would be squeezed otherwise."""
+    text = match["text"].replace(" ± ", "\u00a0±\u00a0")
+    mark = ' class="long"' if len(TAG.sub("", text)) >= LONG and "class=" not in match["rest"] else ""
+    return f"<td{mark}{match['rest']}>{text}</td>"

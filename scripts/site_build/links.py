@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Page of the site -> file outside docs/ that it is made of.
-BORROWED = {"performance.md": "benchmarks/README.md", "releases.md": "CHANGELOG.md"}
+BORROWED = {"benchmarks.md": "benchmarks/README.md"}
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)\)")
 ELSEWHERE = re.compile(r"[a-z]+:|#|/", re.IGNORECASE)
 
