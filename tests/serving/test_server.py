@@ -7,9 +7,11 @@ import shutil
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.serving.served import (
     NUMBERS,
@@ -321,6 +323,15 @@ def test_failures_are_told_to_the_log_alone(folder, monkeypatch, caplog):
         wait_until(lambda: "RuntimeError: secret" in caplog.text)
         monkeypatch.undo()
         assert predict(address, QUESTION)[0] == 200
+
+
+def test_outputs_come_in_the_order_of_their_names(exports, monkeypatch):
+    version = Version(TEXTS, 1, exports[0])
+    outputs = {name: tf.constant([1]) for name in ("scores", "known_user", "item_ids")}
+    loaded = SimpleNamespace(signatures={"recommend": lambda **inputs: outputs})
+    monkeypatch.setattr(version, "_loaded", loaded)
+    inputs = {"user_id": [100], "k": [2], "exclude_ids": [[""]]}
+    assert list(version.predict("recommend", inputs)) == ["item_ids", "known_user", "scores"]
 
 
 def test_a_graph_that_refuses_its_inputs(folder, monkeypatch):

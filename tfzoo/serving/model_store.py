@@ -58,7 +58,8 @@ class Version:
         except tf.errors.InvalidArgumentError:
             # TensorFlow's text names nodes of the graph, which says nothing to a client.
             raise UsageError(f"The model refuses the inputs of '{signature}': {', '.join(infos)}.") from None
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+        # TensorFlow orders them anew in every process; the same question has the same answer, byte for byte.
+        return {name: outputs[name].numpy() for name in sorted(outputs)}
 
 
 @dataclass(frozen=True)
