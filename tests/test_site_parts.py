@@ -164,6 +164,6 @@ def test_navigation_fills_wildcards_and_leaves_out_what_is_missing():
 def test_the_reference_has_a_page_for_every_room():
     pages = api_pages(ROOT / "tfzoo")
     assert "::: tfzoo.models" in pages["api/models.md"]
-    assert "| `tfzoo.load_dataset` | [`tfzoo.data.datasets`](data.md) |" in pages["api/index.md"]
+    assert "[`tfzoo.load_dataset`](data.md#tfzoo.data.datasets.load_dataset)" in pages["api/index.md"]
     for target in re.findall(r"\]\((\w+\.md)\)", pages["api/index.md"]):
         assert f"api/{target}" in pages

@@ -29,8 +29,10 @@ def api_pages(package: Path) -> dict[str, str]:
     index = ["# API reference", "", _docstring(package / "__init__.py"), ""]
     index += ["| name | stands in |", "| --- | --- |"]
     for name, module in sorted(_homes(package / "__init__.py").items()):
-        page = module.split(".")[1]
-        index.append(f"| `{package.name}.{name}` | [`{module}`]({page}.md) |")
+        page = f"{module.split('.')[1]}.md"
+        whole = f"{package.name}.{name}" == module
+        anchor = "" if whole else f"#{module}.{name}"
+        index.append(f"| [`{package.name}.{name}`]({page}{anchor}) | `{module}` |")
     index += ["", "## Modules", "", "| module | what |", "| --- | --- |"]
     for source in [*(room / "__init__.py" for room in rooms), *modules]:
         name = source.parent.name if source.stem == "__init__" else source.stem
