@@ -30,7 +30,8 @@ class Experiment:
     Attributes:
         recipe: the resolved recipe.
         data: where the interactions came from, for the record.
-        interactions: the whole data set, filtered.
+        interactions: the whole data set, filtered; without its rows where the task reads those of the
+            split alone, since large data should not be held twice.
         split: its parts.
         task: the model's learning problem.
         seed: fixes split, initialisation, dropout and order.
@@ -56,6 +57,8 @@ class Experiment:
         task.check(kept)
         split = make_split(kept, recipe.split, seed)
         task.check_split(split)
+        if not task.reads_all_parts:
+            kept = kept.take(np.arange(0))
         return cls(recipe, data or {"dataset": interactions.name}, kept, split, task, seed)
 
     def refitted(self) -> Experiment:
@@ -76,12 +79,12 @@ class Experiment:
                 continue
             for column in (part.user_id, part.item_id, part.rating, part.timestamp):
                 # A view: a copy of the bytes of large data would be hundreds of megabytes.
-                digest.update(b"" if column is None else memoryview(np.ascontiguousarray(column)).cast("B"))
+                digest.update(b"" if column is None else np.ascontiguousarray(column).data)
             if part is not None and part.text is not None:
                 digest.update("\x1f".join(part.text).encode())
             digest.update(b"" if part.text is None else "\0".join(part.text).encode())
         for negatives in split.negatives.values():
-            digest.update(memoryview(np.ascontiguousarray(negatives.item_id)).cast("B"))
+            digest.update(np.ascontiguousarray(negatives.item_id).data)
         recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
         policy = keras.config.dtype_policy().name
         digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())

@@ -275,6 +275,7 @@ def _record(
             "evaluate_seconds": round(seconds, 3),
         },
         precision=keras.config.dtype_policy().name,
+        gradients="per row",
         **environment(),
     )
 

@@ -329,3 +329,12 @@ def test_a_damaged_record_is_named(tmp_path):
     path.write_text(json.dumps({"model": "pmf"}), encoding="utf-8")
     with pytest.raises(TfzooError, match=r"seed-0.json is not a run record"):
         load_records([tmp_path])
+
+
+def test_rows_of_older_gradients_are_named():
+    old, new = (record(timing={"train_seconds": 1.0, "epochs": 3}) for _ in range(2))
+    new = new.model_copy(update={"gradients": "per row"})
+    closed = record(timing={"train_seconds": 0.0, "epochs": 0})
+    texts = [markdown(summarise([one])) for one in (old, new, closed)]
+    named = ["Not trained again since" in text for text in texts]
+    assert named == [True, False, False]

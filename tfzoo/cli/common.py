@@ -67,8 +67,8 @@ def load_data(source: dict[str, Any]) -> Interactions:
     """Read the data that `data_source` describes."""
     if "shards" in source:
         raise UsageError(
-            f"The run was trained on the shards {source['shards']}, of which only 'tfzoo train' can read parts; "
-            "its own record has the test figures."
+            f"The run was trained on the shards {source['shards']}, which only 'tfzoo train' can read. "
+            "The test figures are in the run's record."
         )
     if "dataset" in source:
         return load_dataset(source["dataset"])

@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> None:
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
     for note in experiments[0].interactions.notes[len(interactions.notes) :]:
         say(f"  {note}")
+    dataset = interactions.name
+    del interactions  # The experiments hold what they need of it.
     runs = [_train(experiment, options, distribution) for experiment in experiments]
     if not distribution.is_chief:
         say(f"Worker {distribution.worker} is done; worker 0 writes the record and the export.")
@@ -68,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     records = [record for record, _ in runs]
     for summary in summarise(records):
         print_summary(summary)
-    say(f"Records: {run_folder(options.output, recipe, interactions.name, 0).parent}")
+    say(f"Records: {run_folder(options.output, recipe, dataset, 0).parent}")
     if not options.no_export:
         best = best_run(experiments[0].task, records)
         version = export_run(experiments[best].refitted(), *runs[best], options.export_dir)
@@ -82,9 +84,9 @@ def _train_shards(
     refuse_columns(options)
     if distribution.strategy is not None:
         raise UsageError("Shards train on one device only.")
+    shards = open_shards(options.data)
     if not options.no_export:
         raise UsageError("A model of shards is not exported, which needs all interactions: add --no-export.")
-    shards = open_shards(options.data)
     say(f"{shards.name}: {len(shards):,} interactions in {len(shards.shards)} shards, read as training goes")
     experiments = [ShardedExperiment.of_shards(recipe, shards, seed) for seed in seeds]
     if experiments[0].task.evaluation == "ranking":

@@ -14,6 +14,11 @@ from tfzoo.reporting.verdicts import row_verdict
 
 VALIDATION = re.compile(r", [\d.]+ % of the rest for validation")
 
+PER_LOOK_UP = (
+    "Not trained again since the trainer adds up the gradients of a row, as Adam is published, before the "
+    "optimizer squares them ([why](performance.md#adam-on-embedding-tables)):"
+)
+
 
 def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
     """Return rows (metric, paper, ours, difference) of the test metrics of one summary."""
@@ -77,6 +82,13 @@ def markdown(summaries: Sequence[Summary]) -> str:
         ]
         if sources:
             lines += ["", "Where the printed figures stand:", "", *sources]
+        old = [
+            f"{summary.first.model} {summary.recipe}"
+            for summary in chosen
+            if any(r.gradients == "per look-up" and r.timing.get("epochs") for r in summary.records)
+        ]
+        if old:
+            lines += ["", f"{PER_LOOK_UP} {', '.join(old)}."]
         for remark in dict.fromkeys(summary.remark for summary in chosen if summary.remark):
             lines += ["", remark]
     lines += ["", "## Not yet", "", "Printed figures that nothing was run for here.", ""]

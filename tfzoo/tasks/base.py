@@ -101,6 +101,11 @@ class Task(ABC):
     evaluation: ClassVar[str]
     automatic: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def reads_all_parts(self) -> bool:
+        """Whether `features` and `prepare` read interactions beyond those of the split."""
+        return True
+
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings or self.Settings()
 

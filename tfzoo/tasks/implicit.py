@@ -70,6 +70,11 @@ class ImplicitTask(RankingTask):
     Settings = ImplicitSettings
     settings: ImplicitSettings
 
+    @property
+    def reads_all_parts(self) -> bool:
+        """False: rows and known items are those of the training part."""
+        return False
+
     def check_split(self, split: Split) -> None:
         """Raise `DataError` where a user has no item left to draw as a negative."""
         train = split.train

@@ -62,6 +62,11 @@ class RatingTask(Task):
     settings: Any
 
     @property
+    def reads_all_parts(self) -> bool:
+        """Whether rows are to hold all ratings, see ``rows_from``."""
+        return bool(self.settings.rows_from == "all")
+
+    @property
     def monitor(self) -> str:
         """Validation metric by which the best epoch is chosen."""
         return "rmse"

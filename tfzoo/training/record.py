@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -43,6 +43,8 @@ class RunRecord(BaseModel):
     timing: dict[str, int | float]
     peak_memory_mb: float | None
     precision: str
+    # What optimizers were given for a row that a batch looks up repeatedly, see `gradients_of_rows`.
+    gradients: Literal["per look-up", "per row"] = "per look-up"
     hardware: dict[str, Any]
     versions: dict[str, str]
     commit: str | None
