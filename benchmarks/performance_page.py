@@ -1,4 +1,4 @@
-"""The tables of `docs/performance.md`, between its marks, from the figures of one benchmark run."""
+"""The tables of `docs/performance.md`, between their marks, from the figures of benchmark runs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from typing import Any
 
 from tfzoo.files import write_text
 
-START, END = "<!-- figures: start -->", "<!-- figures: end -->"
 
-
-def write_page(page: Path, content: dict[str, Any]) -> None:
-    """Write the tables into a page, between its marks; a page without marks is replaced.
+def write_tables(page: Path, name: str, tables: str) -> None:
+    """Write tables into a page, between the marks of their name; at its end where it has none.
 
     Args:
         page: the Markdown file.
-        content: what `scripts/benchmark.py` writes as JSON.
+        name: stands in the marks.
+        tables: Markdown.
     """
-    tables = f"{START}\n\n{performance_tables(content)}\n{END}\n"
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    if START in text and END in text:
-        tables = text.partition(START)[0] + tables.rstrip("\n") + text.partition(END)[2]
-    write_text(page, tables)
+    before, found, rest = text.partition(start)
+    after = rest.partition(end)[2] if found else "\n"
+    write_text(page, f"{before}{start}\n\n{tables}\n{end}{after}")
 
 
 def performance_tables(content: dict[str, Any]) -> str:
@@ -62,6 +61,17 @@ def performance_tables(content: dict[str, Any]) -> str:
         fit = [f"{row['fit'][side]['median']:.2f}" for side in ("tfzoo", "surprise")]
         found = [f"{row['test'][s]['rmse']:.4f} / {row['test'][s]['mae']:.4f}" for s in ("tfzoo", "surprise")]
         lines.append(_row(f"`{row['model']}`", fit[0], found[0], row["there"], fit[1], found[1]))
+    return "\n".join(lines) + "\n"
+
+
+def precision_table(content: dict[str, Any]) -> str:
+    """Return the table of what `benchmarks.precision` writes as JSON."""
+    lines = ["| model | metric | float32 | mixed_bfloat16 | mixed_float16 |", "|---|---|---|---|---|"]
+    for model, found in content["rows"].items():
+        full = found["float32"]["value"]
+        halves = [found[precision]["value"] for precision in ("mixed_bfloat16", "mixed_float16")]
+        cells = [f"{half:.4f} ({half / full - 1:+.2%})" for half in halves]
+        lines.append(_row(f"`{model}`", found["float32"]["metric"], f"{full:.4f}", *cells))
     return "\n".join(lines) + "\n"
 
 

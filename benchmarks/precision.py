@@ -81,9 +81,9 @@ def main() -> None:
                 raise AssertionError(f"{model} in {precision}: the loss is {half['loss']}.")
             cells.append(f"{half['value']:.4f} ({half['value'] / full['value'] - 1:+.2%})")
         print(f"| `{model}` | {full['metric']} | {' | '.join(cells)} |", flush=True)
-    if options.output:
-        content = {"environment": environment(), "epochs": options.epochs, "rows": rows}
-        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if options.output:
+            content = {"environment": environment(), "epochs": options.epochs, "rows": rows}
+            options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers import can_import  # noqa: E402
-from benchmarks.performance_page import write_page  # noqa: E402
+from benchmarks.performance_page import performance_tables, write_tables  # noqa: E402
 
 AGAINST = ("naive-keras", "limit", "pipeline", "recbole", "surprise")
 EPILOG = """
@@ -71,7 +71,7 @@ def main() -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     if options.page:
-        write_page(options.page, content)
+        write_tables(options.page, "training", performance_tables(content))
     return 0
 
 
@@ -91,7 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (default: 1)")
     parser.add_argument("--peer-python", metavar="FILE", help="the Python that has the other libraries")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "training.json")
-    parser.add_argument("--page", type=Path, help="write the tables to this Markdown file")
+    parser.add_argument("--page", type=Path, help="write the tables into this Markdown file")
     options = parser.parse_args()
     if min(options.batch_size) < 1 or options.rounds < 1 or not options.seconds > 0:
         parser.error("--batch-size, --rounds and --seconds must be more than 0")

@@ -1,5 +1,6 @@
 """The benchmark of training: ratios, page, turns with other programs, and its sides on real data."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ import pytest
 
 from benchmarks import worker_turns
 from benchmarks.peers import Peer, compared
-from benchmarks.performance_page import END, START, performance_tables, write_page
+from benchmarks.performance_page import performance_tables, precision_table, write_tables
 from benchmarks.training_sides import InGraphLoop, OurTrainer, PipelineAlone, PlainKeras
 
+ROOT = Path(__file__).parents[1]
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 WORKER = """
 from worker_turns import answer_turns, say
 
@@ -85,16 +88,35 @@ def test_the_tables():
     assert "| `svdpp` | 9.00 | 0.9000 / 0.7000 | SVDpp 1 | 11.50 | 0.9200 / 0.7200 |" in rows
 
 
+def test_the_table_of_precisions():
+    rows = {
+        "edrs": {
+            p: {"metric": "rmse", "value": v} for p, v in zip(PRECISIONS, (1.0, 1.01, 0.999), strict=True)
+        }
+    }
+    assert precision_table({"rows": rows}).splitlines()[-1] == (
+        "| `edrs` | rmse | 1.0000 | 1.0100 (+1.00%) | 0.9990 (-0.10%) |"
+    )
+
+
 def test_only_what_stands_between_the_marks_is_written_anew(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n\n{START}\nold\n{END}\n\nafter\n", encoding="utf-8")
-    write_page(page, CONTENT)
-    once = page.read_text(encoding="utf-8")
-    assert once.startswith("before\n\n<!--")
-    assert once.endswith("\n\nafter\n")
-    assert "old" not in once
-    write_page(page, CONTENT)
-    assert page.read_text(encoding="utf-8") == once
+    page.write_text("before\n\n<!-- x: start -->\nold\n<!-- x: end -->\n\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        write_tables(page, "x", "| new |\n")
+        expected = "before\n\n<!-- x: start -->\n\n| new |\n\n<!-- x: end -->\n\nafter\n"
+        assert page.read_text(encoding="utf-8") == expected
+    write_tables(page, "y", "| more |\n")
+    assert page.read_text(encoding="utf-8") == expected + "<!-- y: start -->\n\n| more |\n\n<!-- y: end -->\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("training", performance_tables), ("precision", precision_table)]
+)
+def test_the_page_shows_the_recorded_figures(name, table):
+    content = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert f"<!-- {name}: start -->\n\n{table(content)}\n<!-- {name}: end -->" in page
 
 
 @pytest.mark.data
