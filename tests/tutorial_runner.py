@@ -212,6 +212,7 @@ def _free_port() -> int:
 
 if __name__ == "__main__":
     page_file = Path(sys.argv[1]).resolve()
+    Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
     os.chdir(sys.argv[2])
     sys.path.insert(0, os.getcwd())
     print(f"{run_page(page_file)} blocks were executed.")
