@@ -571,3 +571,14 @@ def test_the_first_step_of_adam_moves_a_repeated_row_by_the_learning_rate(toy, j
 
 def ids_of(interactions):
     return interactions.user_id, interactions.item_id
+
+
+def test_a_batch_is_no_larger_than_the_data(toy):
+    sizes = (len(toy), 10 * len(toy))
+    whole, larger = (make_trainer(toy, batch_size=size, epochs=3) for size in sizes)
+    for trainer in (whole, larger):
+        assert trainer.fit(None).epoch == 3
+    for one, other in zip(weights_of(whole), weights_of(larger), strict=True):
+        np.testing.assert_array_equal(one, other)
+    shapes = {tuple(spec.shape) for spec in larger._dataset(0).element_spec[0].values()}
+    assert shapes == {(1, len(toy))}

@@ -67,7 +67,9 @@ class Trainer:
         self._distribution.check(task, model)
         self.model, self.task, self.features, self.train = model, task, features, train
         self.settings, self.seed = settings, seed
-        self._steps = steps = task.steps_per_epoch(features, train, settings.batch_size)
+        # A larger batch would compute on padding: a model of rows has as many examples as there are users.
+        self._batch_size = min(settings.batch_size, max(1, task.num_examples(features, train)))
+        self._steps = steps = task.steps_per_epoch(features, train, self._batch_size)
         self._steps_per_call = settings.steps_per_call or self._choose_steps_per_call(steps)
         self._blocks = math.ceil(steps / self._steps_per_call)
         self._weights = model.trainable_variables
@@ -177,7 +179,7 @@ class Trainer:
         return state.epoch >= last_epoch or state.epoch - state.best_epoch >= patience
 
     def _compile_block(self, dataset: tf.data.Dataset) -> Callable[..., Any]:
-        self._initial_state = self.task.initial_state(self.model, self.settings.batch_size)
+        self._initial_state = self.task.initial_state(self.model, self._batch_size)
         state = tuple(tf.TensorSpec(part.shape, part.dtype) for part in self._initial_state)
         several = isinstance(self._distribution, Replicas)
         block = tf.function(self._block, jit_compile=self._use_xla() and not several)
@@ -187,7 +189,7 @@ class Trainer:
         return self.task.train_dataset(
             self.features,
             self.train,
-            batch_size=self.settings.batch_size,
+            batch_size=self._batch_size,
             seed=self.seed,
             first_epoch=first_epoch,
             steps_per_block=self._steps_per_call,
@@ -292,6 +294,6 @@ class Trainer:
     def _choose_steps_per_call(self, steps: int) -> int:
         """Divide an epoch evenly into blocks that are long, but small in memory."""
         floats = sum(math.prod(tensor.shape[1:]) for tensor in self.model.inputs)
-        longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self.settings.batch_size))
+        longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self._batch_size))
         blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
         return math.ceil(steps / blocks)
