@@ -67,6 +67,11 @@ class ReviewRatingTask(RatingTask):
     # Documents are made for pairs, not for whole users or items.
     _block_side = ""
 
+    @property
+    def reads_all_parts(self) -> bool:
+        """True: documents may hold the reviews of all interactions, see the settings."""
+        return True
+
     def check(self, interactions: Interactions) -> None:
         """Raise `DataError` where the data has no ratings or no reviews."""
         super().check(interactions)
