@@ -246,7 +246,8 @@ def test_settings_that_make_no_model_leave_an_old_run_alone(toy, tmp_path, setti
 def test_a_resumed_run_does_not_train_its_parts_again(toy, tmp_path, monkeypatch):
     calls = []
 
-    def pretrain(model, name, options, task, features, train, settings, *, seed):
+    def pretrain(model, name, options, task, features, train, settings, *, seed, distribution):
+        assert distribution.strategy is None
         calls.append((name, options["embedding_dim"], len(train), settings.alpha, seed))
         for weight in model.trainable_variables:
             weight.assign(0.5 * np.ones(weight.shape))
