@@ -16,11 +16,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from tfzoo.experiment import Experiment
 
 # ml-32m; with fewer rows users and items shrink along, each keeping its number of ratings.
 ROWS, USERS, ITEMS = 32_000_204, 200_948, 84_432
@@ -133,7 +136,6 @@ def in_memory(model_name: str, path: Path) -> list[dict[str, Any]]:
         from tfzoo.data.datasets.files import from_file
         from tfzoo.experiment import Experiment
         from tfzoo.training.recipe import load_recipe
-        from tfzoo.training.trainer import Trainer
 
         overrides = TRAINING + (GMF[1:] if model_name == "gmf" else ["split.kind=random"])
         protocol = "leave-one-out" if model_name == "gmf" else None
@@ -146,15 +148,7 @@ def in_memory(model_name: str, path: Path) -> list[dict[str, Any]]:
         experiment = Experiment.prepare(recipe, interactions, 0)
     with stages.stage("fingerprint"):
         experiment.fingerprint()
-    with stages.stage("features"):
-        model = experiment.build()
-        features = experiment.features(model)
-    with stages.stage("epoch"):
-        train = experiment.split.train
-        trainer = Trainer(model, experiment.task, features, train, recipe.training, seed=0)
-        state = trainer.fit(None)
-    if not np.isfinite(state.history[-1]["loss"]):
-        raise AssertionError(f"{model_name}: loss {state.history[-1]['loss']}")
+    _train(stages, experiment)
     return stages.rows
 
 
@@ -166,7 +160,6 @@ def from_shards(model_name: str, path: Path) -> list[dict[str, Any]]:
         from tfzoo.data.shard_writer import Source, write_shards
         from tfzoo.data.shards import open_shards
         from tfzoo.training.recipe import load_recipe
-        from tfzoo.training.trainer import Trainer
 
         shares = ["split.kind=random", "split.ratios=[0.96,0.02,0.02]"]
         overrides = TRAINING + (GMF[2:] if model_name == "gmf" else shares)
@@ -176,16 +169,22 @@ def from_shards(model_name: str, path: Path) -> list[dict[str, Any]]:
         write_shards(Source(path, time_col="time"), folder, name="big")
     with stages.stage("open"):
         experiment = ShardedExperiment.of_shards(recipe, open_shards(folder), 0)
+    _train(stages, experiment)
+    shutil.rmtree(folder)
+    return stages.rows
+
+
+def _train(stages: Stages, experiment: Experiment) -> None:
+    from tfzoo.training.trainer import Trainer
+
+    with stages.stage("features"):
         model = experiment.build()
         features = experiment.features(model)
     with stages.stage("epoch"):
-        train = experiment.split.train
-        trainer = Trainer(model, experiment.task, features, train, recipe.training, seed=0)
-        state = trainer.fit(None)
-    shutil.rmtree(folder)
+        train, settings = experiment.split.train, experiment.recipe.training
+        state = Trainer(model, experiment.task, features, train, settings, seed=0).fit(None)
     if not np.isfinite(state.history[-1]["loss"]):
-        raise AssertionError(f"{model_name}: loss {state.history[-1]['loss']}")
-    return stages.rows
+        raise AssertionError(f"{experiment.recipe.model}: loss {state.history[-1]['loss']}")
 
 
 def _recipe(model_name: str) -> str:

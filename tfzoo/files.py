@@ -8,6 +8,7 @@ the system has no such locks, nothing is held and nothing of another process is 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import platform
 import re
@@ -66,6 +67,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             raise
         finally:
             _release(held)
+
+
+def file_checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,7 +7,6 @@ package for the small ones, or in the cache for those that `tfzoo.pretrained_bui
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import keras
 from tfzoo.data.download import cache_dir
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError, nearest
+from tfzoo.files import file_checksum
 from tfzoo.models import create_model
 from tfzoo.runs import MODEL
 
@@ -174,18 +174,9 @@ def verify(folder: Path) -> dict[str, Any]:
     for path, expected in files.items():
         if not (folder / path).is_file():
             raise _damaged(folder, path, "is missing")
-        if sha256(folder / path) != expected:
+        if file_checksum(folder / path) != expected:
             raise _damaged(folder, path, "has another checksum than when it was written")
     return provenance
-
-
-def sha256(path: Path) -> str:
-    """Return the checksum of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _damaged(folder: Path, file: str, what: str) -> TfzooError:

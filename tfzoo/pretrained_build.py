@@ -13,8 +13,9 @@ from tfzoo.data.datasets import load_dataset, registry
 from tfzoo.data.download import new_folder
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.files import file_checksum
 from tfzoo.installation import version
-from tfzoo.pretrained import PROVENANCE, Pretrained, pretrained_info, sha256
+from tfzoo.pretrained import PROVENANCE, Pretrained, pretrained_info
 from tfzoo.runs import MODEL, load_model, run
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.recipe import load_recipe
@@ -105,7 +106,10 @@ def pack(entry: Pretrained, run_folder: Path, output: Path, builder: dict[str, A
             "data": {"dataset": entry.dataset, "files": data_checksums(entry.dataset)},
             "licence": {"weights": OWN_LICENCE, "data": DATA_LICENCES[entry.dataset]},
             "files": {
-                path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                path.relative_to(folder).as_posix(): {
+                    "bytes": path.stat().st_size,
+                    "sha256": file_checksum(path),
+                }
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             },
@@ -144,4 +148,4 @@ def data_checksums(dataset: str) -> dict[str, str]:
     """Return the SHA-256 of the main file of a data set on this machine, by the file's name."""
     found = registry.find(dataset)
     file = found.main_file(registry.locate(found))
-    return {} if file is None else {file.name: sha256(file)}
+    return {} if file is None else {file.name: file_checksum(file)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from tfzoo.data.datasets.columns import read_ids, read_ratings, read_times
-from tfzoo.data.datasets.delimited import SEPARATORS, check_is_file
+from tfzoo.data.datasets.delimited import SEPARATORS, check_is_file, ending_of
 from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, reading_parquet
 from tfzoo.data.shards import (
     BUCKETS,
@@ -26,12 +26,11 @@ from tfzoo.data.shards import (
     MANIFEST,
     buckets_of,
     content_checksum,
-    file_checksum,
     mixed,
 )
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError, nearest
-from tfzoo.files import temporary_folder, writing
+from tfzoo.files import file_checksum, temporary_folder, writing
 
 ROWS_AT_ONCE = 1 << 20
 ROWS_PER_SHARD = 1_000_000
@@ -208,8 +207,7 @@ def _encoded(
 def _chunks(source: Source, rows_at_once: int) -> Iterator[tuple[pd.DataFrame, str]]:
     """Read the wanted columns in parts, each with what messages call it."""
     check_is_file(source.path)
-    suffixes = [suffix.lower() for suffix in source.path.suffixes]
-    ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    ending = ending_of(source.path)
     if ending in PARQUET and source.sep is None:
         parts = _parquet_parts(source, rows_at_once)
     elif source.sep is not None or ending in SEPARATORS:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
+from tfzoo.files import file_checksum
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -179,19 +181,14 @@ class ShardedInteractions:
                 yield columns
 
 
-class _reading:  # noqa: N801
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     """Raise `DataError` with the name of the file where the block raises any other error."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, Exception):
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{self._path} is missing, damaged or no shard: {reason[:300]}.") from error
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} is missing, damaged or no shard: {reason[:300]}.") from error
 
 
 def open_shards(folder: str | Path, *, verify: bool = True) -> ShardedInteractions:
@@ -264,15 +261,6 @@ def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))
-
-
-def file_checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def content_checksum(files: Mapping[str, Any]) -> str:

@@ -206,8 +206,8 @@ def ranking_keys(scores: tf.Tensor, role: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
 
 def _key_function(score: Any, jit_compile: bool) -> Any:
     """Compile a function from roles and the arguments of ``score`` to what `ranking_keys` returns."""
-    scores, keys = tf.function(score), tf.function(ranking_keys, jit_compile=True)
     if not jit_compile:
+        scores, keys = tf.function(score), tf.function(ranking_keys, jit_compile=True)
         return lambda role, *ids: keys(scores(*ids), role)
     # One program: scores need not be written to memory and read again.
     return tf.function(lambda role, *ids: ranking_keys(score(*ids), role), jit_compile=True)

@@ -45,6 +45,12 @@ def read_delimited(path: Path, ending: str, sep: str | None, columns: tuple[str,
     return _parse(path, text, _separator(path, text, ending, sep, columns))
 
 
+def ending_of(path: Path) -> str:
+    """Return the ending of a file's name in lower case, the one before ``.gz`` of a packed file."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+
+
 def check_is_file(path: Path) -> None:
     """Raise `DataError` unless ``path`` is a file; pipes and devices are refused, they may never end."""
     try:

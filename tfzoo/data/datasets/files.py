@@ -7,12 +7,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read_times
-from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, read_delimited
+from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, ending_of, read_delimited
 from tfzoo.data.datasets.duplicates import DUPLICATES, resolve_duplicates
 from tfzoo.data.datasets.json_lines import JSON, read_json_lines
 from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, read_parquet_column, release_memory
@@ -185,46 +186,34 @@ def from_file(
     """
     path = Path(path)
     check_is_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    ending = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    ending = ending_of(path)
     _check_options(duplicates, rating_scale, rating_col)
+    column: Callable[[str], pd.Series]
     if ending in PARQUET and sep is None:
-        names, count = parquet_shape(path)
-        interactions = _from_columns(
-            names,
-            lambda column: read_parquet_column(path, column),
-            count,
-            (user_col, item_col, rating_col, time_col, text_col),
-            rating_required=rating_required,
-            duplicates=duplicates,
-            rating_scale=rating_scale,
-            least=least,
-            name=path.name.split(".")[0] if name is None else name,
-            source=str(path),
-        )
-        release_memory()
-        return interactions
-    if ending in JSON and sep is None:
-        frame = read_json_lines(path)
-    elif sep is not None or ending in SEPARATORS or ending in SNIFFED:
-        frame = read_delimited(path, ending, sep, (user_col, item_col))
+        (present, count), column = parquet_shape(path), partial(read_parquet_column, path)
     else:
-        known = ", ".join((*SEPARATORS, *SNIFFED, *JSON, *PARQUET))
-        raise DataError(f"{path}: unknown kind of file '{ending}'. Known: {known}; else give --sep.")
-    return from_dataframe(
-        frame,
-        user_col=user_col,
-        item_col=item_col,
-        rating_col=rating_col,
+        if ending in JSON and sep is None:
+            frame = read_json_lines(path)
+        elif sep is not None or ending in SEPARATORS or ending in SNIFFED:
+            frame = read_delimited(path, ending, sep, (user_col, item_col))
+        else:
+            known = ", ".join((*SEPARATORS, *SNIFFED, *JSON, *PARQUET))
+            raise DataError(f"{path}: unknown kind of file '{ending}'. Known: {known}; else give --sep.")
+        present, column, count = list(frame.columns), frame.__getitem__, len(frame)
+    interactions = _from_columns(
+        present,
+        column,
+        count,
+        (user_col, item_col, rating_col, time_col, text_col),
         rating_required=rating_required,
-        time_col=time_col,
-        text_col=text_col,
         duplicates=duplicates,
         rating_scale=rating_scale,
         least=least,
         name=path.name.split(".")[0] if name is None else name,
         source=str(path),
     )
+    release_memory()
+    return interactions
 
 
 def _check_options(duplicates: str, scale: tuple[float, float] | None, rating_col: str | None) -> None:
