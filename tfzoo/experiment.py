@@ -80,8 +80,6 @@ class Experiment:
             for column in (part.user_id, part.item_id, part.rating, part.timestamp):
                 # A view: a copy of the bytes of large data would be hundreds of megabytes.
                 digest.update(b"" if column is None else np.ascontiguousarray(column).data)
-            if part is not None and part.text is not None:
-                digest.update("\x1f".join(part.text).encode())
             digest.update(b"" if part.text is None else "\0".join(part.text).encode())
         for negatives in split.negatives.values():
             digest.update(np.ascontiguousarray(negatives.item_id).data)

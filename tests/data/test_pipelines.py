@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from tfzoo.data import pipelines
 from tfzoo.data.pipelines import (
@@ -114,8 +115,25 @@ def test_gather_gives_zero_at_padding(dtype):
     assert found.numpy().tolist() == [[7, 0], [5, 5]]
 
 
-@pytest.mark.parametrize("count", [5, 65_536, 200_001])
-def test_an_order_made_in_halves_is_the_same_order(monkeypatch, count):
-    whole = epochs(2, count, 1000, 4, seed=3)
-    monkeypatch.setattr(pipelines, "HALVES_FROM", 1)
-    assert np.array_equal(epochs(2, count, 1000, 4, seed=3), whole)
+@pytest.mark.parametrize("count", [1, 5, 65_536, 200_001])
+def test_a_computed_order_visits_each_row_once(monkeypatch, count):
+    monkeypatch.setattr(pipelines, "COMPUTED_FROM", 1)
+    orders = epochs(2, count, 1000, 4, seed=3)
+    for rows in orders:
+        assert np.array_equal(np.sort(rows.ravel()[:count]), np.arange(count))
+        assert (rows.ravel()[count:] == PADDING).all()
+    assert np.array_equal(epochs(2, count, 1000, 4, seed=3), orders)
+    if count > 5:
+        others = [orders[1], epochs(1, count, 1000, 4, seed=4)[0]]
+        assert all((other != orders[0]).mean() > 0.9 for other in others)
+
+
+@pytest.mark.parametrize("count", [2**24, 30_000_001])
+def test_neighbours_of_a_computed_order_have_nothing_to_do_with_each_other(count):
+    # The first million numbers, what a training of an hour sees of an order of many hours.
+    for seed in range(5):
+        blocks = shuffled_blocks(count, 2**20, seed=seed)
+        place = next(iter(blocks)).numpy().ravel().astype(np.int64) * 32 // count
+        pairs = np.bincount(place[::2] * 32 + place[1::2], minlength=1024)
+        assert chisquare(np.bincount(place, minlength=32)).pvalue > 1e-6
+        assert chisquare(pairs).pvalue > 1e-6

@@ -14,8 +14,10 @@ import tensorflow as tf
 from tfzoo.errors import UsageError
 
 PADDING = -1
-# From so many numbers on their shuffled order is made in two halves.
-HALVES_FROM = 1 << 26
+# From so many numbers on their order is computed number by number, since it would not fit beside the data.
+COMPUTED_FROM = 1 << 24
+# Fewer leave the places of neighbours related: four, the default of TensorFlow, fail a chi-squared test.
+ROUNDS = 16
 
 
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
@@ -55,46 +57,34 @@ def shuffled_blocks(
     if num_examples < 1:
         raise UsageError("There is no example to draw batches from.")
     blocks = blocks_per_epoch(num_examples, batch_size, steps_per_block)
-    padding = blocks * steps_per_block * batch_size - num_examples
-    cut = (blocks - 1) * steps_per_block * batch_size
+    shape = [steps_per_block, batch_size]
+    size = steps_per_block * batch_size
 
-    def epoch_blocks(epoch: tf.Tensor) -> tf.data.Dataset:
-        parts = _shuffled_range(num_examples, tf.stack([tf.constant(seed, tf.int64), epoch]))
-        # The padding comes as a block of its own: with it in front of the cut there would be a second copy of
-        # the order, which is the largest array of a training on many millions of examples.
-        whole = tuple(tf.reshape(part[:cut], [blocks - 1, steps_per_block, batch_size]) for part in parts)
-        last = tf.pad(_joined(*(part[cut:] for part in parts)), [[0, padding]], constant_values=PADDING)
-        last = tf.reshape(last, [1, steps_per_block, batch_size])
-        slices = tf.data.Dataset.from_tensor_slices
-        return slices(whole).map(_joined).concatenate(slices(last))
+    def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(num_examples, dtype=tf.int32), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
+        )
+        order = tf.pad(order, [[0, blocks * size - num_examples]], constant_values=PADDING)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [blocks, *shape]))
 
+    def computed(epoch: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)])
+
+        def block(number: tf.Tensor) -> tf.Tensor:
+            places = number * size + tf.range(size, dtype=tf.int64)
+            rows = tf.raw_ops.RandomIndexShuffle(
+                index=tf.minimum(places, num_examples - 1),
+                seed=key,
+                max_index=num_examples - 1,
+                rounds=ROUNDS,
+            )
+            rows = tf.where(places < num_examples, tf.cast(rows, tf.int32), PADDING)
+            return tf.reshape(rows, shape)
+
+        return tf.data.Dataset.range(blocks).map(block)
+
+    epoch_blocks = shuffled if num_examples < COMPUTED_FROM else computed
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_blocks)
-
-
-def _shuffled_range(count: int, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Shuffle the numbers below ``count``: int32 ``[count]``, or their lower and upper 16 bits.
-
-    The order depends on the seed and the count alone. In two halves, one after the other, a shuffle
-    needs three quarters of the memory.
-    """
-    shuffle = tf.random.experimental.stateless_shuffle
-    if count < HALVES_FROM:
-        return (shuffle(tf.range(count, dtype=tf.int32), seed=seed),)
-    numbers = tf.range(1 << 16)
-    shape = [-(-count // (1 << 16)), 1 << 16]
-    lower = tf.reshape(tf.broadcast_to(tf.cast(numbers, tf.uint16), shape), [-1])[:count]
-    lower = shuffle(lower, seed=seed)
-    with tf.control_dependencies([lower]):
-        upper = tf.cast(numbers[: shape[0], tf.newaxis], tf.uint16)
-        upper = tf.reshape(tf.broadcast_to(upper, shape), [-1])[:count]
-        return lower, shuffle(upper, seed=seed)
-
-
-def _joined(lower: tf.Tensor, upper: tf.Tensor | None = None) -> tf.Tensor:
-    """Return the numbers that `_shuffled_range` has divided, int32."""
-    if upper is None:
-        return lower
-    return tf.cast(lower, tf.int32) + tf.cast(upper, tf.int32) * (1 << 16)
 
 
 def ordered_batches(num_examples: int, batch_size: int) -> tf.data.Dataset:
