@@ -146,6 +146,7 @@ def in_memory(model_name: str, path: Path) -> list[dict[str, Any]]:
         )
     with stages.stage("split"):
         experiment = Experiment.prepare(recipe, interactions, 0)
+        del interactions  # As the command does: the experiment holds what it needs of it.
     with stages.stage("fingerprint"):
         experiment.fingerprint()
     _train(stages, experiment)
