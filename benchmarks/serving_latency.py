@@ -199,7 +199,7 @@ def _with_signature(version: Path, inputs: dict[str, tf.Tensor]) -> Callable[[],
 
 def _with_keras(run: Path, raw: int | str, k: int) -> Callable[[], list[int | str]]:
     """Return what asks the model of a run for the raw ids of the best items that the user has not seen."""
-    experiment, _ = reopen(argparse.Namespace(run=run, data=None))
+    experiment, _ = reopen(run, None)
     model, train = load_model(run), experiment.split.train
     user = int(train.users.lookup(raw))
     scores = _catalogue(experiment, model, user)

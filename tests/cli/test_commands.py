@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import serving_latency
 from tfzoo.cli import main
 from tfzoo.cli.common import data_source
 from tfzoo.cli.main import build_parser
@@ -86,6 +87,14 @@ def test_low_ratings_are_left_out(there, toy):
     trained = set(kept.items.decode(kept.item_id[kept.user_id == user]).tolist()) - {str(last)}
     assert not trained & set(listed)
     assert len(listed) == kept.num_items - len(trained)
+
+
+def test_the_benchmark_of_serving_asks_the_run_for_what_its_export_recommends(there, toy):
+    client = LocalClient(there / "saved_models/item-knn-ratings/1")
+    for user in toy.users.ids[:3].tolist():
+        found = client.recommend(user, k=5)
+        assert len(set(found.scores)) == 5  # No ties, which either may order as it likes.
+        assert serving_latency._with_keras(there / RUN, user, 5)() == list(found.item_ids)
 
 
 def test_parts_that_cannot_be_measured_are_refused(there, capsys):
