@@ -9,6 +9,7 @@ import pytest
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.reporting.results import markdown, metric_rows
 from tfzoo.reporting.summary import CURVE_EPOCHS, collect, load_records, short_history, summarise
+from tfzoo.reporting.verdicts import lines
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe
@@ -155,6 +156,18 @@ def test_metric_rows_show_the_gap_to_the_paper():
     assert rows["ndcg@10"] == ("0.1357", "0.2500", "+0.1143")
     assert rows["hr@10"] == ("0.400", "0.5000", "+0.1000")
     assert rows["mrr@10"] == ("", "0.0625", "")
+
+
+def test_metrics_that_a_seed_lacks_are_left_out():
+    tests = [{"rmse": 1.0, "mae": 0.5}, {"rmse": 0.9, "rmse_user_mean": 0.7}]
+    records = [record(seed, metrics={"test": test}) for seed, test in enumerate(tests)]
+    records[0].metrics["test without fakes"] = {"rmse": 0.8}
+    (summary,) = summarise(records)
+    assert metric_rows(summary) == [("rmse", "0.900", "0.9500 ± 0.0707", "+0.0500")]
+    assert [line.metric for line in lines(summary)] == ["rmse"]
+    table = markdown([summary])
+    figures = dict(zip(cells(table, "model"), cells(table, "pmf"), strict=True))
+    assert (figures["rmse ours"], figures["mae"]) == ("0.9500 ± 0.0707", "")
 
 
 def test_the_markdown_table_has_the_figures():

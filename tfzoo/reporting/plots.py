@@ -36,7 +36,7 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     Raises:
         UsageError: matplotlib is missing, or no summary has the metric.
     """
-    shown = [summary for summary in summaries if metric in summary.first.metrics["test"]]
+    shown = [summary for summary in summaries if metric in summary.metrics()]
     if not shown:
         raise UsageError(f"No run has the metric '{metric}'.")
     figure, axes = new_figure(max(5.0, 0.6 * len(shown) + 2.5), 3.6)
@@ -128,7 +128,7 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
 
 def cutoffs(summary: Summary, metric: str) -> list[tuple[int, float]]:
     """Return the lengths of lists that a metric was measured at, and its means."""
-    names = [name for name in summary.first.metrics["test"] if name.startswith(f"{metric}@")]
+    names = [name for name in summary.metrics() if name.startswith(f"{metric}@")]
     return sorted((int(name.rpartition("@")[2]), summary.mean(name)) for name in names)
 
 

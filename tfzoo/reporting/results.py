@@ -23,7 +23,7 @@ PER_LOOK_UP = (
 def metric_rows(summary: Summary) -> list[tuple[str, str, str, str]]:
     """Return rows (metric, paper, ours, difference) of the test metrics of one summary."""
     rows = []
-    for metric in summary.first.metrics["test"]:
+    for metric in summary.metrics():
         reported = summary.reported(metric)
         paper = "" if reported is None else _printed(reported)
         gap = "" if reported is None else f"{summary.mean(metric) - reported:+.4f}"
@@ -146,7 +146,7 @@ def _cells(summary: Summary, metrics: Sequence[str], printed: set[str], part: st
         if metric in printed:
             reported = summary.reported(metric) if part == "test" else None
             figures.append("" if reported is None else _printed(reported))
-        figures.append(summary.text(metric, part) if metric in summary.first.metrics[part] else "")
+        figures.append(summary.text(metric, part) if metric in summary.metrics(part) else "")
     return [
         summary.first.model + (f" ({part})" if part != "test" else ""),
         summary.recipe,

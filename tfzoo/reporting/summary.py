@@ -73,7 +73,7 @@ class Summary:
     @property
     def parts(self) -> list[str]:
         """The test part, and its variants where the protocol has some."""
-        return [part for part in self.first.metrics if part.startswith("test")]
+        return [part for part in self.first.metrics if part.startswith("test") and self.metrics(part)]
 
     @property
     def remark(self) -> str:
@@ -94,6 +94,11 @@ class Summary:
             return load_recipe(self.first.model, self.first.dataset, self.recipe).reported
         except UsageError:
             return None
+
+    def metrics(self, part: str = "test") -> list[str]:
+        """Return the metrics that every seed has: records of another version may have more or fewer."""
+        known = [record.metrics.get(part, {}) for record in self.records]
+        return [metric for metric in known[0] if all(metric in found for found in known)]
 
     def reported(self, metric: str) -> float | None:
         """Return the paper's figure, or None where it prints none."""

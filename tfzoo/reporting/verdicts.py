@@ -85,7 +85,7 @@ def lines(summary: Summary) -> Iterator[Line]:
     maximize, remark, comparable = summary.task.maximize, summary.remark, summary.comparable
     seconds = sum(record.timing["train_seconds"] for record in summary.records) / len(summary.records)
     for part in summary.parts:
-        for metric in first.metrics[part]:
+        for metric in summary.metrics(part):
             printed = summary.reported(metric) if part == "test" else None
             ours = summary.mean(metric, part)
             found = ""
