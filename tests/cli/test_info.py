@@ -35,9 +35,22 @@ def test_list_prints_what_fits(capsys):
     assert "item-knn-rating" not in out
 
 
-def test_list_marks_reconstructions_and_missing_records(capsys, tmp_path):
-    assert main(["list", "delcr", "--results", str(tmp_path / "none")]) == 0
+@pytest.mark.parametrize("holds", [None, "notes.txt"])
+def test_where_results_are_of_something_else_nothing_is_recorded(capsys, tmp_path, monkeypatch, holds):
+    monkeypatch.chdir(tmp_path)
+    if holds is not None:
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / holds).write_text("of the reader's own experiment", encoding="utf-8")
+    assert main(["list", "delcr"]) == 0
     assert "no record; reconstruction" in capsys.readouterr().out
+    assert main(["info", "gru4rec"]) == 0
+    assert "No record of gru4rec in results." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["list", "delcr"], ["info", "gru4rec"]])
+def test_a_folder_that_is_named_must_hold_records(capsys, tmp_path, command):
+    assert main([*command, "--results", str(tmp_path / "reslts")]) == 2
+    assert "No run records below" in capsys.readouterr().err
 
 
 def test_models_are_found_by_family_and_year():
@@ -82,11 +95,6 @@ def test_info_prints_the_page_in_short(capsys):
 def test_info_of_an_unknown_model_names_the_nearest(capsys):
     assert main(["info", "edsr", "--results", RESULTS]) == 2
     assert "Unknown model 'edsr'. Did you mean 'edrs'" in capsys.readouterr().err
-
-
-def test_info_without_records_says_so(capsys, tmp_path):
-    assert main(["info", "gru4rec", "--results", str(tmp_path / "none")]) == 0
-    assert "No record of gru4rec" in capsys.readouterr().out
 
 
 def test_pages_need_a_folder_of_records(capsys, tmp_path):

@@ -43,11 +43,14 @@ def add_catalogue_commands(commands: Commands, exit_status: str) -> None:
         description="Write docs/models/ from the registry, the recipes and the run records.",
         epilog=exit_status,
     )
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder (default: docs)")
-    _results(parser)
+    for name in ("docs", "results"):
+        parser.add_argument(f"--{name}", type=Path, default=Path(name), help=f"folder (default: {name})")
 
 
 def _results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of run records (default: results)"
+        "--results",
+        type=Path,
+        metavar="FOLDER",
+        help="run records, or runs (default: results, where it has some)",
     )

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tfzoo.cli.common import console, say
 from tfzoo.models import create_model, model_info
-from tfzoo.reporting.catalogue import RECONSTRUCTION, summaries_by_model
+from tfzoo.reporting.catalogue import RECONSTRUCTION, RESULTS, summaries_by_model
 from tfzoo.reporting.model_page import (
     DIFFERENCES,
     SIZES,
@@ -55,6 +55,6 @@ def run(options: argparse.Namespace) -> None:
                     figures.add_row(*where, paper, ours, line.verdict)
         console.print(figures)
     else:
-        say(f"No record of {info.name} in {options.results}.")
+        say(f"No record of {info.name} in {options.results or RESULTS}.")
     say("Differences from the paper: " + " ".join(docstring_sections(info)[DIFFERENCES].split()))
     say(f"Train it: tfzoo train --model {info.name}")

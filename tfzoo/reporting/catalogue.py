@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tfzoo.errors import UsageError, nearest
 from tfzoo.models import ModelInfo, list_models, model_info
-from tfzoo.reporting.summary import Summary, load_records, split_name, summarise
+from tfzoo.reporting.summary import Summary, load_records, record_paths, split_name, summarise
 
 DATASET = "ml-100k"
+RESULTS = Path("results")
 RECIPES = ("tuned", "paper")
 RECONSTRUCTION = "reconstruction"
 
@@ -19,15 +20,19 @@ def summaries_by_model(folder: Path | None) -> dict[str, list[Summary]]:
     """Read the records below a folder.
 
     Args:
-        folder: of records, or of runs; None, or one that does not exist, for no records.
+        folder: of records, or of runs; None for `RESULTS`, where any folder of that name may lie, or none.
 
     Returns:
         Model -> its summaries; a model without records is missing.
+
+    Raises:
+        UsageError: the given folder does not exist or holds no record.
     """
     found: dict[str, list[Summary]] = {}
-    if folder is not None and folder.is_dir():
-        for summary in summarise(load_records([folder])):
-            found.setdefault(summary.first.model, []).append(summary)
+    if folder is None and not record_paths(RESULTS):
+        return found
+    for summary in summarise(load_records([folder or RESULTS])):
+        found.setdefault(summary.first.model, []).append(summary)
     return found
 
 

@@ -143,11 +143,16 @@ def load_records(folders: Iterable[Path]) -> list[RunRecord]:
         if folder.is_file():
             records.append(RunRecord.load(folder))
             continue
-        paths = sorted([*folder.rglob(FILE_NAME), *folder.rglob("seed-*.json")])
+        paths = record_paths(folder)
         if not paths:
             raise UsageError(f"No run records below {folder}.")
         records.extend(RunRecord.load(path) for path in paths)
     return records
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """Return the files of all records below a folder, sorted; none where it does not exist."""
+    return sorted([*folder.rglob(FILE_NAME), *folder.rglob("seed-*.json")])
 
 
 def summarise(records: Iterable[RunRecord]) -> list[Summary]:
