@@ -51,6 +51,12 @@ def performance_tables(content: dict[str, Any]) -> str:
         used = [f"{memory[name]:,.0f}" if name in memory else "" for name in ("tfzoo", "recbole")]
         ours = f"{sides['tfzoo']['median']:.3f}"
         lines.append(_row(f"`{row['model']}`", ours, theirs, _times(sides, "recbole"), *used))
+    if content["evaluations"]:
+        lines += ["", "| model | data | users | items | one evaluation, s |", "|---|---|---|---|---|"]
+    for row in content["evaluations"]:
+        sizes = f"{row['users']:,}", f"{row['items']:,}"
+        seconds = f"{row['evaluation']['tfzoo']['median']:.3f}"
+        lines.append(_row(f"`{row['model']}`", row["dataset"], *sizes, seconds))
     if content["fits"]:
         lines += [
             "",

@@ -18,6 +18,8 @@ from tfzoo.training.recipe import load_recipe
 from tfzoo.training.trainer import Trainer
 
 MODELS = ("baseline", "biased-mf", "svdpp", "item-knn-rating")
+# As many factors as there.
+OVERRIDES = {"svdpp": ["builder.embedding_dim=20"]}
 
 
 def measure_fits(model: str, *, rounds: int, python: str | None = None) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def measure_fits(model: str, *, rounds: int, python: str | None = None) -> dict[
     Returns:
         ``fit``: seconds of both, see `compared`; ``test``: RMSE and MAE of both.
     """
-    experiment = Experiment.prepare(load_recipe(model, "ml-100k", "five-fold"), load_dataset("ml-100k"), 0)
+    recipe = load_recipe(model, "ml-100k", "five-fold", OVERRIDES.get(model, []))
+    experiment = Experiment.prepare(recipe, load_dataset("ml-100k"), 0)
     with tempfile.TemporaryDirectory() as folder:
         parts = [Path(folder) / f"{part}.csv" for part in ("train", "test")]
         _write(experiment.split.train, parts[0])

@@ -40,6 +40,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "mult-dae": ("MultiDAE", {}),
     "cdae": ("CDAE", {}),
     "dmf": ("DMF", {}),
+    "gru4rec": (
+        "GRU4Rec",
+        {"train_neg_sample_args": None, "eval_args": {**SETTINGS["eval_args"], "order": "TO"}},
+    ),
 }
 
 

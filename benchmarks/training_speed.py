@@ -45,6 +45,7 @@ class Workload:
         sides: which of `SIDES` it can be trained by.
         recbole: settings of RecBole's model; None where there is no such model there.
         protocol: how the data is divided; None for the recipe's own.
+        evaluated: whether both sides are measured on the same test part.
     """
 
     recipe: str
@@ -52,6 +53,7 @@ class Workload:
     sides: tuple[str, ...] = ("tfzoo", "limit", "naive-keras", "pipeline")
     recbole: dict[str, Any] | None = field(default_factory=dict)
     protocol: str | None = "recbole"
+    evaluated: bool = True
 
 
 WORKLOADS = {
@@ -69,16 +71,29 @@ WORKLOADS = {
     "mult-vae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
     "mult-dae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
     "cdae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
-    "dmf": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
+    "dmf": Workload("tuned", ("task.negatives=1", *PLAIN_ADAM), sides=("tfzoo",)),
+    # An example is one event of a user. There it is a user's history up to the event, read anew each time.
+    "gru4rec": Workload(
+        "paper",
+        ("builder.units=[128]", "builder.hidden_dropout=0", *PLAIN_ADAM),
+        sides=("tfzoo",),
+        recbole={"dropout_prob": 0.0},
+        protocol=None,
+        evaluated=False,
+    ),
 }
+# Full ranking for all users of the larger data too, by models whose evaluation is a matrix product and not.
+EVALUATED_ON = "ml-1m"
+EVALUATED = ("gmf", "bpr-mf", "neumf")
 
 
-def experiment_of(model: str, batch_size: int) -> Experiment:
-    """Return a workload on ml-100k with seed 0."""
+def experiment_of(model: str, batch_size: int, dataset: str = "ml-100k") -> Experiment:
+    """Return a workload with seed 0, on other data than ml-100k by the protocol `per-user`."""
     work = WORKLOADS[model]
     overrides = [*work.overrides, f"training.batch_size={batch_size}", "training.patience=null"]
-    recipe = load_recipe(model, "ml-100k", work.recipe, overrides, protocol=work.protocol)
-    return Experiment.prepare(recipe, load_dataset("ml-100k"), 0)
+    protocol = work.protocol if dataset == "ml-100k" else "per-user"
+    recipe = load_recipe(model, dataset, work.recipe, overrides, protocol=protocol)
+    return Experiment.prepare(recipe, load_dataset(dataset), 0)
 
 
 def measure_training(
@@ -112,7 +127,7 @@ def measure_training(
         peer = sides["recbole"] = Peer.recbole(model, batch_size, work.recbole, python)
     try:
         training = _take_turns(sides, rounds, seconds)
-        evaluation = _evaluate(experiment, peer, rounds)
+        evaluation = _evaluate(experiment, peer if work.evaluated else None, rounds)
     finally:
         if peer is not None:
             peer.close()
@@ -130,6 +145,27 @@ def measure_training(
         "training": training,
         "evaluation": evaluation,
         "peak_memory_mb": memory,
+    }
+
+
+def measure_evaluation(model: str, *, rounds: int) -> dict[str, Any]:
+    """Measure how long all metrics of the test part of `EVALUATED_ON` take.
+
+    Args:
+        model: one of `EVALUATED`.
+        rounds: how often.
+
+    Returns:
+        ``model``, ``dataset``, ``users``, ``items`` and ``evaluation``, as in `measure_training`.
+    """
+    experiment = experiment_of(model, 2048, EVALUATED_ON)
+    test = experiment.split.test
+    return {
+        "model": model,
+        "dataset": EVALUATED_ON,
+        "users": int((test.user_counts() > 0).sum()),
+        "items": test.num_items,
+        "evaluation": _evaluate(experiment, None, rounds),
     }
 
 

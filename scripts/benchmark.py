@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.peers import can_import  # noqa: E402
 from benchmarks.performance_page import performance_tables, write_tables  # noqa: E402
 
+PARTS = ("training", "evaluations", "fits")
 AGAINST = ("naive-keras", "limit", "pipeline", "recbole", "surprise")
 EPILOG = """
 Other libraries are measured where they can be imported: by this Python, or by --peer-python, that of another
@@ -25,10 +26,10 @@ virtual environment. All sides take turns in one run; read the ratios, the figur
 
 
 def main() -> int:
-    """Run the benchmark, write its figures, and write the page anew from all figures."""
+    """Run the benchmark, and write its figures, beside those of other models, into file and page."""
     options = _parse()
     from benchmarks.rating_fits import MODELS, measure_fits
-    from benchmarks.training_speed import WORKLOADS, measure_training
+    from benchmarks.training_speed import EVALUATED, WORKLOADS, measure_evaluation, measure_training
     from tfzoo.errors import TfzooError, nearest
     from tfzoo.files import write_text
     from tfzoo.training.record import environment
@@ -46,7 +47,9 @@ def main() -> int:
         if library in against and not can_import(library, options.peer_python):
             print(f"{library} cannot be imported and is left out.", file=sys.stderr)
             against.remove(library)
-    training, fits = [], []
+    content = _other_models(options.output, set(options.model or known), environment())
+    commit = {"commit": content["environment"].pop("commit")}
+    del content["environment"]["peak_memory_mb"]
     try:
         for model in options.model or known:
             for size in options.batch_size if model in WORKLOADS else []:
@@ -58,21 +61,36 @@ def main() -> int:
                     seconds=options.seconds,
                     python=options.peer_python,
                 )
-                training.append(row)
+                content["training"].append({**row, **commit})
                 _say(f"{model}, batch {size:,}", row["training"], "examples/s")
                 _say("  evaluation", row["evaluation"], "s")
+            if model in EVALUATED:
+                row = measure_evaluation(model, rounds=options.rounds)
+                content["evaluations"].append({**row, **commit})
+                _say(f"  evaluation of {row['dataset']}", row["evaluation"], "s")
             if model in MODELS and "surprise" in against:
-                fits.append(measure_fits(model, rounds=options.rounds, python=options.peer_python))
-                _say(f"{model}, one fit", fits[-1]["fit"], "s")
+                row = measure_fits(model, rounds=options.rounds, python=options.peer_python)
+                content["fits"].append({**row, **commit})
+                _say(f"{model}, one fit", row["fit"], "s")
     except TfzooError as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return error.exit_status
-    content = {"environment": environment(), "training": training, "fits": fits}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     if options.page:
         write_tables(options.page, "training", performance_tables(content))
     return 0
+
+
+def _other_models(path: Path, models: set[str], environment: dict[str, Any]) -> dict[str, Any]:
+    """Return what an earlier run with the same versions on such a machine has measured of other models."""
+    content: dict[str, Any] = {"environment": environment, **{part: [] for part in PARTS}}
+    if path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if all(earlier["environment"][key] == environment[key] for key in ("versions", "hardware")):
+            for part in PARTS:
+                content[part] = [row for row in earlier[part] if row["model"] not in models]
+    return content
 
 
 def _say(title: str, sides: dict[str, Any], unit: str) -> None:

@@ -70,6 +70,15 @@ CONTENT = {
             "peak_memory_mb": {"tfzoo": 900.4, "recbole": 500.0},
         }
     ],
+    "evaluations": [
+        {
+            "model": "gmf",
+            "dataset": "ml-1m",
+            "users": 6040,
+            "items": 3706,
+            "evaluation": figures(tfzoo=(0.08, 1.0)),
+        }
+    ],
     "fits": [
         {
             "model": "svdpp",
@@ -85,6 +94,7 @@ def test_the_tables():
     rows = performance_tables(CONTENT).splitlines()
     assert "| `gmf` | 2,048 | 2,000,000 | 0.80 |  |  |  |" in rows
     assert "| `gmf` | 0.020 | 0.400 | 20.00 | 900 | 500 |" in rows
+    assert "| `gmf` | ml-1m | 6,040 | 3,706 | 0.080 |" in rows
     assert "| `svdpp` | 9.00 | 0.9000 / 0.7000 | SVDpp 1 | 11.50 | 0.9200 / 0.7200 |" in rows
 
 
