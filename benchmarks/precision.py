@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfzoo.data.datasets import load_dataset
 from tfzoo.experiment import Experiment
@@ -25,13 +26,16 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DATASETS = {"review-rating": "amazon-musical-instruments", "next-item": "ml-100k"}
 
 
-def train_one_epoch(model: str, precision: str, epochs: int = 1) -> dict[str, Any] | None:
+def train_one_epoch(
+    model: str, precision: str, epochs: int = 1, users: int | None = None
+) -> dict[str, Any] | None:
     """Train a model so many epochs and measure its validation part.
 
     Args:
         model: name of a model.
         precision: a Keras policy.
         epochs: at least 1.
+        users: train on the rows of so many users, the first ones, alone; None for all.
 
     Returns:
         The last loss, the metric that training watches, and seconds; None for a model without training.
@@ -41,9 +45,10 @@ def train_one_epoch(model: str, precision: str, epochs: int = 1) -> dict[str, An
     recipe = "tuned" if "tuned" in list_recipes(model) else "paper"
     settings = [f"training.epochs={epochs}", "training.patience=null", "training.refit=false"]
     resolved = load_recipe(model, dataset, recipe, settings)
-    experiment = Experiment.prepare(
-        resolved.model_copy(update={"pretraining": None}), load_dataset(dataset), 0
-    )
+    data = load_dataset(dataset)
+    if users is not None:
+        data = data.take(np.flatnonzero(data.user_id <= users))
+    experiment = Experiment.prepare(resolved.model_copy(update={"pretraining": None}), data, 0)
     built = experiment.build()
     if not built.trainable_variables:
         return None
@@ -62,13 +67,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", action="append", default=[], help="may be repeated (default: all)")
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--users", type=int, help="train on the rows of so many users alone (default: all)")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args()
     print("| model | metric | float32 | mixed_bfloat16 | mixed_float16 |")
     print("|---|---|---|---|---|")
     rows: dict[str, Any] = {}
     for model in options.model or list_models():
-        found = {precision: train_one_epoch(model, precision, options.epochs) for precision in PRECISIONS}
+        found = {
+            precision: train_one_epoch(model, precision, options.epochs, options.users)
+            for precision in PRECISIONS
+        }
         full = found["float32"]
         if full is None:
             continue
@@ -82,7 +91,8 @@ def main() -> None:
             cells.append(f"{half['value']:.4f} ({half['value'] / full['value'] - 1:+.2%})")
         print(f"| `{model}` | {full['metric']} | {' | '.join(cells)} |", flush=True)
         if options.output:
-            content = {"environment": environment(), "epochs": options.epochs, "rows": rows}
+            run = {"epochs": options.epochs, "users": options.users}
+            content = {"environment": environment(), **run, "rows": rows}
             options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

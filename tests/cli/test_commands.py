@@ -1,6 +1,7 @@
 """What the commands decide for models that rank: the run to export, parts to measure, columns to need."""
 
 import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -98,10 +99,25 @@ def test_the_benchmark_of_serving_asks_the_run_for_what_its_export_recommends(th
 
 
 def test_parts_that_cannot_be_measured_are_refused(there, capsys):
-    assert main(["evaluate", "--run", RUN, "--part", "tset"]) == 2
-    assert re.search(r"no part 'tset' to measure\. Did you mean 'test'", capsys.readouterr().err)
-    assert main(["evaluate", "--run", RUN, "--part", "validation"]) == 2
-    assert "trained on the validation part too" in capsys.readouterr().err
+    for command in (["evaluate", "--run", RUN], ["compare", RUN, RUN]):
+        assert main([*command, "--part", "tset"]) == 2
+        assert re.search(r"no part 'tset' to measure\. Did you mean 'test'", capsys.readouterr().err)
+        assert main([*command, "--part", "validation"]) == 2
+        assert "trained on the validation part too" in capsys.readouterr().err
+
+
+def test_compare_takes_seeds_that_there_are(there, capsys):
+    assert main(["compare", RUN, RUN, "--seed", "-1"]) == 2
+    assert "--seed must be 0 or more. Received -1." in capsys.readouterr().err
+
+
+def test_evaluate_leaves_blank_what_a_record_of_another_version_lacks(there, tmp_path, capsys):
+    shutil.copytree(there / RUN, tmp_path / "run")
+    record = RunRecord.load(there / RUN)
+    figure = record.metrics["test"].pop("ndcg@10")
+    record.save(tmp_path / "run")
+    assert main(["evaluate", "--run", str(tmp_path / "run")]) == 0
+    assert re.search(rf"│ ndcg@10 +│ +│ +{figure:.4f} │", capsys.readouterr().out)
 
 
 def test_evaluate_finds_the_recorded_figures_of_a_refitted_run_again(there, capsys):

@@ -12,9 +12,11 @@ from rich.console import Console
 from tfzoo.data.datasets import load_dataset
 from tfzoo.data.datasets.files import from_file
 from tfzoo.data.interactions import Interactions
-from tfzoo.errors import UsageError
+from tfzoo.errors import UsageError, nearest
+from tfzoo.evaluation import Evaluator
 from tfzoo.experiment import Experiment
 from tfzoo.files import temporary_folder
+from tfzoo.runs import load_model
 from tfzoo.tasks import Task
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe, parse
@@ -100,6 +102,27 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
     if experiment.fingerprint() != record.fingerprint:
         raise UsageError(f"The data is not the data that {run} was trained on.")
     return experiment.refitted(), record
+
+
+def evaluator_of(run: Path, experiment: Experiment, part: str) -> Evaluator:
+    """Load the model of a run, and return what measures it.
+
+    Args:
+        run: folder of the run.
+        experiment: from `reopen`.
+        part: of the split, that is to be measured.
+
+    Raises:
+        UsageError: there is no such part, or the model was trained on it beside the training part.
+    """
+    evaluator = experiment.evaluator(load_model(run))
+    if part not in evaluator.parts:
+        raise UsageError(f"There is no part '{part}' to measure. {nearest(part, evaluator.parts)}")
+    if experiment.recipe.training.refit and part == "validation":
+        raise UsageError(
+            f"The final model of {run} was trained on the validation part too; give --part test."
+        )
+    return evaluator
 
 
 def check_writable(folder: Path, option: str) -> None:

@@ -7,19 +7,20 @@ import argparse
 import numpy as np
 from rich.table import Table
 
-from tfzoo.cli.common import configure_device, console, reopen, say
+from tfzoo.cli.common import configure_device, console, evaluator_of, reopen, say
 from tfzoo.errors import UsageError
 from tfzoo.evaluation.comparison import paired_bootstrap
-from tfzoo.runs import load_model
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
+    if options.seed < 0:
+        raise UsageError(f"--seed must be 0 or more. Received {options.seed}.")
     configure_device(options)
     values, names = [], []
     for folder in (options.first, options.second):
         experiment, record = reopen(folder, options.data)
-        values.append(experiment.evaluator(load_model(folder)).cases(options.part))
+        values.append(evaluator_of(folder, experiment, options.part).cases(options.part))
         names.append(f"{record.model} {record.recipe['name']}")
     if not np.array_equal(values[0].keys, values[1].keys):
         raise UsageError(
