@@ -15,8 +15,6 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--seed must be 0 or more. Received {options.seed}.")
     check_writable(options.output.parent, "--output")
     scale = options.rating_scale
-    if scale is not None and not scale[0] < scale[1]:
-        raise UsageError(f"--rating-scale must be a lower and a higher number. Received {scale}.")
     source = Source(
         options.input,
         user_col=options.user_col,

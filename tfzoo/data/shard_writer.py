@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from tfzoo.data.datasets.columns import read_ids, read_ratings, read_times
 from tfzoo.data.datasets.delimited import SEPARATORS, check_is_file, ending_of
+from tfzoo.data.datasets.files import check_rating_scale
 from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, reading_parquet
 from tfzoo.data.shards import (
     BUCKETS,
@@ -87,6 +88,7 @@ def write_shards(
     """
     if output.exists():
         raise UsageError(f"{output} exists already; give the name of a new folder.")
+    check_rating_scale(source.rating_scale)
     if shards is not None and not 1 <= shards <= MOST:
         raise UsageError(f"--shards must lie between 1 and {MOST}. Received {shards}.")
     vocabularies, rows = _vocabularies(source, rows_at_once)
@@ -252,6 +254,8 @@ def _text_parts(source: Source, sep: str, rows_at_once: int) -> Iterator[pd.Data
                 if not isinstance(part.index, pd.RangeIndex):
                     raise ValueError("a row has more or fewer fields than the header")
                 yield wanted.reset_index(drop=True)
+    except UsageError:
+        raise
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{source.path} cannot be read as text separated by {sep!r}: {error}.") from error
 

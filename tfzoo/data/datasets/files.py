@@ -221,6 +221,11 @@ def _check_options(duplicates: str, scale: tuple[float, float] | None, rating_co
         raise UsageError(f"Unknown policy duplicates={duplicates!r}. {nearest(duplicates, DUPLICATES)}")
     if duplicates == "mean" and rating_col is None:
         raise UsageError("duplicates='mean' needs ratings (--rating-col); use 'first' or 'last'.")
+    check_rating_scale(scale)
+
+
+def check_rating_scale(scale: tuple[float, float] | None) -> None:
+    """Raise `UsageError` unless a scale is None or two finite numbers, the lower one first."""
     if scale is not None and not (len(scale) == 2 and -math.inf < scale[0] < scale[1] < math.inf):
         raise UsageError(f"rating_scale must be a lower and a higher number. Received {scale}.")
 
