@@ -93,6 +93,7 @@ def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metr
     [
         ([], "add --no-export"),
         (["--no-export", "--min-rating", "4"], "give it to 'tfzoo shard'"),
+        (["--no-export", "--user-col", "u"], "--user-col is for files"),
         (["--no-export", "--model", "ease"], "need data in memory"),
         (["--no-export", "--model", "dcf"], "read ids alone"),
         (["--no-export", "--model", "baseline"], "all interactions at once"),

@@ -25,6 +25,18 @@ from tfzoo.training.settings import FilterSettings, Recipe
 
 DRAWN = 99
 HELD_OUT = (5, 5)
+# Options that say how a file is read -> what they are where they are not given.
+UNSET = {
+    "user_col": "user_id",
+    "item_col": "item_id",
+    "rating_col": None,
+    "time_col": None,
+    "text_col": None,
+    "sep": None,
+    "min_rating": None,
+    "duplicates": None,
+    "rating_scale": None,
+}
 
 
 class ShardedExperiment(Experiment):
@@ -109,6 +121,6 @@ def is_sharded(data: Path | None) -> bool:
 
 def refuse_columns(options: Any) -> None:
     """Raise `UsageError` for options that say how a file is read: shards have been read already."""
-    for name in ("time_col", "sep", "text_col", "min_rating", "duplicates", "rating_scale", "rating_col"):
-        if getattr(options, name) is not None:
+    for name, unset in UNSET.items():
+        if getattr(options, name) != unset:
             raise UsageError(f"--{name.replace('_', '-')} is for files; give it to 'tfzoo shard'.")
