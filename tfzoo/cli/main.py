@@ -270,7 +270,12 @@ def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _data_options(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--dataset", default="ml-100k", help="name of a data set (default: ml-100k)")
-    source.add_argument("--data", type=Path, metavar="FILE", help="a CSV, TSV or Parquet file of your own")
+    source.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="a CSV, TSV, JSON-lines or Parquet file of your own, or a folder of shards",
+    )
     parser.add_argument("--user-col", default="user_id", help="column of --data with the user ids")
     parser.add_argument("--item-col", default="item_id", help="column of --data with the item ids")
     parser.add_argument(
