@@ -45,6 +45,9 @@ def test_a_whole_installation_is_described(quick, capsys, monkeypatch, tmp_path)
     later = next(line for line in lines if line[:2] == ["downloaded", "when"])
     assert "ml-1m," in later
     assert "ml-100k," not in later
+    # There is no public address of it.
+    assert not any(word.startswith("yoochoose") for word in later)
+    assert ["to", "be", "had", "by", "hand", "yoochoose1_64"] in lines
 
 
 def test_a_missing_extra_is_no_failure_and_says_how_to_get_it(quick, capsys, monkeypatch):
@@ -75,21 +78,49 @@ def test_a_package_that_is_too_old_is_a_failure(quick, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "reason", "mending"),
     [
         (
             {"returncode": 1, "stderr": "Traceback\nImportError: libfoo.so: no such file"},
             "ImportError: libfoo",
+            "pip install",
         ),
-        ({"returncode": -4}, "ends Python (-4)"),
-        ({"stdout": json.dumps({"devices": [], "cuda": True, "backend": "jax"})}, "Keras runs on 'jax'"),
+        ({"returncode": -4}, "ends Python (-4)", "pip install"),
+        (
+            {"stdout": json.dumps({"devices": [], "cuda": True, "backend": "jax"})},
+            "Keras runs on 'jax'",
+            "setting KERAS_BACKEND=tensorflow",
+        ),
     ],
 )
-def test_what_importing_tensorflow_comes_to(quick, answer, reason):
+def test_what_importing_tensorflow_comes_to(quick, answer, reason, mending, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
     quick(**answer)
     with pytest.raises(TfzooError) as error:
         doctor.run(None)
     assert reason in str(error.value)
+    assert str(error.value).partition("Mend it with: ")[2].startswith(mending)
+
+
+def test_a_backend_that_does_not_exist_is_not_mended_by_an_installation(quick, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensroflow")
+    quick(returncode=1, stderr="ValueError: Unable to import backend : tensroflow")
+    with pytest.raises(TfzooError, match="Unable to import backend") as error:
+        doctor.run(None)
+    assert str(error.value).endswith("Mend it with: setting KERAS_BACKEND=tensorflow or leaving it unset")
+
+
+def test_a_python_that_is_too_old_is_not_mended_by_an_installation(quick, monkeypatch):
+    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.9.1")
+    with pytest.raises(TfzooError, match=r"Python is 3\.9\.1, wanted >=3\.10\. Mend it with: another Python"):
+        doctor.run(None)
+
+
+def test_a_cache_that_is_a_file_is_told(quick, monkeypatch, tmp_path, capsys):
+    (tmp_path / "cache").write_bytes(b"")
+    monkeypatch.setenv("TFZOO_CACHE_DIR", str(tmp_path / "cache"))
+    doctor.run(None)
+    assert f"{tmp_path / 'cache'} is a file, no folder (TFZOO_CACHE_DIR)" in capsys.readouterr().out
 
 
 def test_it_works_where_tensorflow_cannot_be_imported(tmp_path):

@@ -15,11 +15,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from tfzoo.errors import TfzooError
 from tfzoo.installation import Requirement, python_versions, requirements, version
 
+# What is wrong, and what mends it.
+Problem: TypeAlias = "tuple[str, str]"
 SECONDS = 300
+BACKEND = "setting KERAS_BACKEND=tensorflow or leaving it unset"
 EXTRAS = ("serve", "grpc", "onnx", "litert", "plots")
 # TensorFlow may end the process that loads it (other instruction sets, broken drivers), so it has its own.
 PROBE = """
@@ -43,7 +47,9 @@ def run(options: argparse.Namespace) -> None:
     _caches()
     _extras()
     if problems:
-        raise TfzooError(f"the installation does not work: {'; '.join(problems)}. Mend it with: {_mending()}")
+        wrong = "; ".join(what for what, _ in problems)
+        mending = ", and ".join(dict.fromkeys(how for _, how in problems))
+        raise TfzooError(f"the installation does not work: {wrong}. Mend it with: {mending}")
     print("\nAll is there that tfzoo needs.")
 
 
@@ -55,7 +61,7 @@ def _line(name: str, text: str) -> None:
     print(f"  {name:<32} {text}")
 
 
-def _python() -> Iterator[str]:
+def _python() -> Iterator[Problem]:
     wanted, found = python_versions(), platform.python_version()
     print(f"tfzoo {version()} in {Path(__file__).parents[1]}")
     _heading("System")
@@ -64,16 +70,16 @@ def _python() -> Iterator[str]:
     _line("executable", sys.executable)
     _line("platform", platform.platform())
     if not right:
-        yield f"Python is {found}, wanted {wanted}"
+        yield f"Python is {found}, wanted {wanted}", "another Python"
 
 
-def _packages() -> Iterator[str]:
+def _packages() -> Iterator[Problem]:
     _heading("Packages")
     for needed in (r for r in requirements() if not r.extra):
         state, right = _state(needed)
         _line(needed.name, state)
         if not right:
-            yield f"{needed.name} is {state}"
+            yield f"{needed.name} is {state}", _mending()
 
 
 def _state(needed: Requirement) -> tuple[str, bool]:
@@ -97,7 +103,7 @@ def _fits(found: str, wanted: str) -> bool:
     return SpecifierSet(wanted).contains(found, prereleases=True)
 
 
-def _tensorflow() -> Iterator[str]:
+def _tensorflow() -> Iterator[Problem]:
     _heading("TensorFlow and Keras")
     # The libraries' own chatter on standard error is shown only where it is the reason.
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -112,13 +118,15 @@ def _tensorflow() -> Iterator[str]:
         )
     except subprocess.TimeoutExpired:
         _line("import", f"no end after {SECONDS} s")
-        yield f"TensorFlow cannot be imported within {SECONDS} s"
+        yield f"TensorFlow cannot be imported within {SECONDS} s", _mending()
         return
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         reason = lines[-1][:300] if lines and done.returncode > 0 else f"it ends Python ({done.returncode})"
         _line("import", f"fails: {reason}")
-        yield f"TensorFlow or Keras cannot be imported ({reason})"
+        chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+        mending = _mending() if chosen == "tensorflow" else BACKEND
+        yield f"TensorFlow or Keras cannot be imported ({reason})", mending
         return
     found = json.loads(done.stdout.strip().splitlines()[-1])
     for number, device in enumerate(found["devices"]):
@@ -128,7 +136,7 @@ def _tensorflow() -> Iterator[str]:
         _line("", f"no GPU is seen{built}. On Linux: pip install 'tensorflow[and-cuda]'")
     _line("Keras backend", found["backend"])
     if found["backend"] != "tensorflow":
-        yield f"Keras runs on '{found['backend']}', set KERAS_BACKEND=tensorflow or leave it unset"
+        yield f"Keras runs on '{found['backend']}'", BACKEND
 
 
 def _memory() -> None:
@@ -160,17 +168,20 @@ def _datasets() -> None:
     except ImportError as error:
         _line("", f"cannot be looked for: {error}")
         return
-    missing = []
+    missing, by_hand = [], []
     for name in registry.registered():
         dataset = registry.find(name)
         folders = registry.local_folders(dataset, None)
         found = next(((o, f) for o, f in folders if dataset.main_file(f) is not None), None)
-        if found is None:
-            missing.append(name if dataset.url or dataset.substitutes else f"{name} (by hand)")
-        else:
+        if found is not None:
             _line(name, f"{found[1]} ({found[0]})")
-    if missing:
-        _line("downloaded when asked for", ", ".join(missing))
+        elif dataset.url or dataset.substitutes:
+            missing.append(name)
+        else:
+            by_hand.append(name)
+    for title, names in (("downloaded when asked for", missing), ("to be had by hand", by_hand)):
+        if names:
+            _line(title, ", ".join(names))
 
 
 def _caches() -> None:
@@ -182,6 +193,9 @@ def _caches() -> None:
         return
     origin = "TFZOO_CACHE_DIR" if os.environ.get("TFZOO_CACHE_DIR") else "default; TFZOO_CACHE_DIR moves it"
     folder = cache_dir()
+    if folder.is_file():
+        _line("downloads and weights", f"{folder} is a file, no folder ({origin})")
+        return
     if not folder.is_dir():
         _line("downloads and weights", f"{folder}, not made yet ({origin})")
         return
