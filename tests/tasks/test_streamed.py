@@ -3,14 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tests.zoo import build
 from tfzoo.data.shard_writer import Source, write_shards
 from tfzoo.data.shards import open_shards
-from tfzoo.errors import UsageError
+from tfzoo.errors import DataError, UsageError
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask, ReconstructionTask, streamed
 from tfzoo.tasks.rating import RatingSettings
-from tfzoo.tasks.streamed import StreamedTrain, streamed_task
+from tfzoo.tasks.streamed import StreamedTrain, reading_shards, streamed_task
 
 USERS, ITEMS, ROWS = 30, 20, 311
 
@@ -114,3 +115,16 @@ def test_a_closed_form_is_refused(train):
     assert matrix.getnnz(axis=1).sum() == ROWS
     with pytest.raises(UsageError, match="all interactions at once"):
         matrix.tocsc()
+
+
+def test_a_shard_that_is_lost_during_training_is_named(tmp_path):
+    frame = pd.DataFrame({"user_id": np.arange(40) % 8, "item_id": np.arange(40) % 10, "rating": 3.0})
+    frame.to_parquet(tmp_path / "a.parquet")
+    write_shards(Source(tmp_path / "a.parquet"), tmp_path / "s", name="a", shards=2)
+    shards = open_shards(tmp_path / "s")
+    lost = tmp_path / "s" / list(shards.shards)[1]
+    lost.unlink()
+    with pytest.raises(DataError, match=f"^{lost} is missing, damaged or no shard: "), reading_shards():
+        epoch(streamed_task(RatingTask()), StreamedTrain(shards), "biased-mf")
+    with pytest.raises(tf.errors.UnimplementedError, match="other"), reading_shards():
+        raise tf.errors.UnimplementedError(None, None, "other")

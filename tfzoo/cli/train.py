@@ -20,6 +20,7 @@ from tfzoo.reporting.summary import summarise
 from tfzoo.runs import run as run_experiment
 from tfzoo.runs import run_folder
 from tfzoo.tasks import Task, get_task
+from tfzoo.tasks.streamed import reading_shards
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.distributed import Distribution
 from tfzoo.training.recipe import load_recipe
@@ -91,7 +92,8 @@ def _train_shards(
     experiments = [ShardedExperiment.of_shards(recipe, shards, seed) for seed in seeds]
     if experiments[0].task.evaluation == "ranking":
         say("  an item that the user has can be drawn as a negative")
-    runs = [_train(experiment, options, distribution) for experiment in experiments]
+    with reading_shards():
+        runs = [_train(experiment, options, distribution) for experiment in experiments]
     for summary in summarise([record for record, _ in runs]):
         print_summary(summary)
     say(f"Records: {runs[0][1].parent}")

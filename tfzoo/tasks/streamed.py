@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import steps_per_epoch
 from tfzoo.data.shards import BLOCK_ROWS, ShardedInteractions
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import UsageError
+from tfzoo.errors import DataError, UsageError
 from tfzoo.tasks.base import Task, Tensors
 from tfzoo.tasks.implicit import ImplicitTask
 from tfzoo.tasks.pair_features import PairFeatures
@@ -199,6 +201,21 @@ class StreamedImplicit(ImplicitTask):
 
         elements = _elements(train, times, "", **options)
         return elements.enumerate().map(lambda number, columns: batch(number, columns)).prefetch(2)
+
+
+@contextmanager
+def reading_shards() -> Iterator[None]:
+    """Raise the `DataError` of a shard that is found missing or damaged while the block trains.
+
+    `tf.data` puts an error of what it reads from into the text of one of its own.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(rf"{DataError.__name__}: (.+)", error.message)
+        if found is None:
+            raise
+        raise DataError(found[1]) from error
 
 
 def _id_features(model: keras.Model, train: Any) -> PairFeatures:
