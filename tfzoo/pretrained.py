@@ -20,9 +20,11 @@ from tfzoo.errors import TfzooError, UsageError, nearest
 from tfzoo.files import file_checksum
 from tfzoo.models import create_model
 from tfzoo.runs import MODEL
+from tfzoo.training.record import FILE_NAME
 
 PROVENANCE = "provenance.json"
 SHIPPED = Path(__file__).parent / "pretrained_models"
+NEEDED = {MODEL, FILE_NAME, "vocabulary/users.txt", "vocabulary/items.txt", "vocabulary/types.json"}
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,8 @@ def verify(folder: Path) -> dict[str, Any]:
         files = {str(path): str(file["sha256"]) for path, file in provenance["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(folder, PROVENANCE, "is missing or cannot be read") from None
+    for path in NEEDED - set(files):
+        raise _damaged(folder, PROVENANCE, f"does not name {path}")
     for path, expected in files.items():
         if not (folder / path).is_file():
             raise _damaged(folder, path, "is missing")
@@ -180,7 +184,8 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(folder: Path, file: str, what: str) -> TfzooError:
+    mending = "Install tfzoo again" if folder.parent == SHIPPED else "Remove that folder"
     return TfzooError(
-        f"The pretrained model in {folder} is damaged: {file} {what}. Install tfzoo again, or train it with: "
+        f"The pretrained model in {folder} is damaged: {file} {what}. {mending}, or train it with: "
         f"tfzoo pretrained build {folder.name}"
     )

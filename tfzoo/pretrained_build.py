@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tfzoo.data.datasets import load_dataset, registry
-from tfzoo.data.download import new_folder
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
-from tfzoo.files import file_checksum
+from tfzoo.files import file_checksum, temporary_folder
 from tfzoo.installation import version
 from tfzoo.pretrained import PROVENANCE, Pretrained, pretrained_info
 from tfzoo.runs import MODEL, load_model, run
@@ -81,15 +80,17 @@ def pack(entry: Pretrained, run_folder: Path, output: Path, builder: dict[str, A
     Args:
         entry: what was trained.
         run_folder: folder of the run.
-        output: the folder to write, replaced where it exists.
+        output: the folder to write; one that exists is replaced when the new one is whole.
         builder: arguments of the model's builder, nothing in them automatic.
     """
     record = RunRecord.load(run_folder)
     # The optimizer's state is of no use to those who load the model, and is twice its size.
     model = load_model(run_folder)
-    if output.exists():
-        shutil.rmtree(output)
-    with new_folder(output) as folder:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(output.parent, f".{output.name}-") as scratch:
+        # A folder within, since a temporary folder itself is closed to other users.
+        folder = scratch / "content"
+        folder.mkdir()
         model.save(folder / MODEL, include_optimizer=False)
         make_portable(folder / MODEL)
         shutil.copytree(run_folder / "vocabulary", folder / "vocabulary")
@@ -115,6 +116,9 @@ def pack(entry: Pretrained, run_folder: Path, output: Path, builder: dict[str, A
             },
         }
         (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+        if output.exists():
+            output.rename(scratch / "before")
+        folder.rename(output)
 
 
 def make_portable(path: Path) -> None:
