@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import shutil
@@ -172,6 +173,16 @@ def test_an_unreadable_provenance_is_noticed(copied, text):
         tfzoo.load_pretrained(SMALL)
 
 
+@pytest.mark.parametrize("file", ["model.keras", "record.json", "vocabulary/types.json"])
+def test_a_provenance_must_name_what_is_read(copied, file):
+    provenance = json.loads((copied / "provenance.json").read_text())
+    del provenance["files"][file]
+    (copied / file).unlink()
+    write_text(copied / "provenance.json", json.dumps(provenance))
+    with pytest.raises(TfzooError, match=rf"provenance\.json does not name {file}\. Remove that folder"):
+        tfzoo.load_pretrained(SMALL)
+
+
 @pytest.fixture
 def short(monkeypatch, toy):
     """Let pretrained models be built from the toy data, in one epoch."""
@@ -204,6 +215,20 @@ def test_building_writes_what_is_loaded(short, tmp_path, toy):
     pretrained_build.build(SMALL, folder, tmp_path / "runs", resume=True)
     after = json.loads((folder / "provenance.json").read_text())
     assert before["files"].keys() == after["files"].keys()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_disk_that_is_full_at_the_end_of_building_leaves_what_was_there(
+    short, copied, tmp_path, monkeypatch
+):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pretrained_build, "make_portable", full)
+    with pytest.raises(OSError, match="No space left"):
+        pretrained_build.build(SMALL, copied, tmp_path / "runs")
+    assert pretrained.verify(copied) == pretrained.verify(pretrained.SHIPPED / SMALL)
+    assert list(copied.parent.iterdir()) == [copied]
 
 
 def test_building_does_not_replace_what_is_something_else(short, tmp_path):

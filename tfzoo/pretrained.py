@@ -173,7 +173,7 @@ def verify(folder: Path) -> dict[str, Any]:
         files = {str(path): str(file["sha256"]) for path, file in provenance["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise _damaged(folder, PROVENANCE, "is missing or cannot be read") from None
-    for path in NEEDED - set(files):
+    for path in sorted(NEEDED - set(files)):
         raise _damaged(folder, PROVENANCE, f"does not name {path}")
     for path, expected in files.items():
         if not (folder / path).is_file():
@@ -184,8 +184,8 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(folder: Path, file: str, what: str) -> TfzooError:
-    mending = "Install tfzoo again" if folder.parent == SHIPPED else "Remove that folder"
+    mending = "Install tfzoo again, or" if folder.parent == SHIPPED else "Remove that folder, and"
     return TfzooError(
-        f"The pretrained model in {folder} is damaged: {file} {what}. {mending}, or train it with: "
+        f"The pretrained model in {folder} is damaged: {file} {what}. {mending} train it with: "
         f"tfzoo pretrained build {folder.name}"
     )
