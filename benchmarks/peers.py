@@ -7,6 +7,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ class Peer:
     """
 
     def __init__(self, program: Path, arguments: list[str], python: str = sys.executable) -> None:
+        self._command = [python, str(program), *arguments]
+        # A file and no pipe, which nobody empties: a worker that says much would wait forever.
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [python, str(program), *arguments],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._said,
             text=True,
         )
         self.about: dict[str, Any] = self._answer()
@@ -59,6 +63,7 @@ class Peer:
         """End the worker."""
         self._process.kill()
         self._process.communicate()
+        self._said.close()
 
     def _turn(self, order: str) -> float:
         assert self._process.stdin is not None
@@ -72,8 +77,10 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            last = self._process.communicate()[1].strip().splitlines()[-1:]
-            raise RuntimeError(f"{self._process.args} ended: {' '.join(last)}")
+            self._process.wait()
+            self._said.seek(0)
+            last = self._said.read().strip().splitlines()[-1:]
+            raise RuntimeError(f"{self._command} ended: {' '.join(last)}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

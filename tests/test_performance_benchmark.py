@@ -50,6 +50,15 @@ def test_a_worker_answers_every_turn(tmp_path):
         peer.close()
 
 
+def test_a_worker_that_says_much_goes_on(tmp_path):
+    # More than a pipe holds.
+    peer = make_peer(tmp_path, f"import sys\nsys.stderr.write('warning ' * 200_000)\n{WORKER}")
+    try:
+        assert peer.examples == 7
+    finally:
+        peer.close()
+
+
 def test_a_worker_that_ends_says_why(tmp_path):
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         make_peer(tmp_path, "1 / 0")
