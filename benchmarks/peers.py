@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tfzoo.errors import TfzooError
+
 
 class Peer:
     """A worker program that trains and measures a model of another library.
@@ -21,7 +23,7 @@ class Peer:
         python: the Python that has the library.
 
     Raises:
-        RuntimeError: the worker ends before its first answer.
+        TfzooError: the worker ends before its first answer.
     """
 
     def __init__(self, program: Path, arguments: list[str], python: str = sys.executable) -> None:
@@ -80,7 +82,7 @@ class Peer:
             self._process.wait()
             self._said.seek(0)
             last = self._said.read().strip().splitlines()[-1:]
-            raise RuntimeError(f"{self._command} ended: {' '.join(last)}")
+            raise TfzooError(f"{' '.join(self._command)} ended: {' '.join(last)}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def main() -> int:
     options = _parse()
     from benchmarks.rating_fits import MODELS, measure_fits
     from benchmarks.training_speed import EVALUATED, WORKLOADS, measure_evaluation, measure_training
+    from tfzoo.cli.common import check_writable
     from tfzoo.errors import TfzooError, nearest
     from tfzoo.files import write_text
     from tfzoo.training.record import environment
@@ -51,6 +53,7 @@ def main() -> int:
     commit = {"commit": content["environment"].pop("commit")}
     del content["environment"]["peak_memory_mb"]
     try:
+        check_writable(options.output.parent, "--output")
         for model in options.model or known:
             for size in options.batch_size if model in WORKLOADS else []:
                 row = measure_training(
@@ -75,7 +78,6 @@ def main() -> int:
     except TfzooError as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return error.exit_status
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     if options.page:
         write_tables(options.page, "training", performance_tables(content))
@@ -113,6 +115,8 @@ def _parse() -> argparse.Namespace:
     options = parser.parse_args()
     if min(options.batch_size) < 1 or options.rounds < 1 or not options.seconds > 0:
         parser.error("--batch-size, --rounds and --seconds must be more than 0")
+    if options.peer_python is not None and shutil.which(options.peer_python) is None:
+        parser.error(f"--peer-python {options.peer_python} is no program")
     return options
 
 

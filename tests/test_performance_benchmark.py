@@ -1,5 +1,6 @@
 """The benchmark of training: ratios, page, turns with other programs, and its sides on real data."""
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -11,6 +12,7 @@ from benchmarks import worker_turns
 from benchmarks.peers import Peer, compared
 from benchmarks.performance_page import performance_tables, precision_table, write_tables
 from benchmarks.training_sides import InGraphLoop, OurTrainer, PipelineAlone, PlainKeras
+from tfzoo.errors import TfzooError
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -60,8 +62,28 @@ def test_a_worker_that_says_much_goes_on(tmp_path):
 
 
 def test_a_worker_that_ends_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+    with pytest.raises(TfzooError, match=r"worker\.py ended: ZeroDivisionError"):
         make_peer(tmp_path, "1 / 0")
+
+
+def test_what_cannot_be_measured_or_written_is_told_first(tmp_path, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "scripts" / "benchmark.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", "--against", "limit", *map(str, arguments)])
+        status = benchmark.main()
+        return status, capsys.readouterr().err
+
+    assert run("--model", "gmff") == (2, "benchmark: error: no workload 'gmff'. Did you mean 'gmf'?\n")
+    (tmp_path / "file").write_bytes(b"")
+    status, error = run("--model", "gmf", "--output", tmp_path / "file" / "training.json")
+    assert status == 2
+    assert "--output" in error
+    with pytest.raises(SystemExit):
+        run("--peer-python", tmp_path / "python")
+    assert "is no program" in capsys.readouterr().err
 
 
 def figures(**sides):
