@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tfzoo.errors import UsageError
 from tfzoo.files import write_text
 
 
@@ -15,10 +16,15 @@ def write_tables(page: Path, name: str, tables: str) -> None:
         page: the Markdown file.
         name: stands in the marks.
         tables: Markdown.
+
+    Raises:
+        UsageError: the first mark stands in the page without the second.
     """
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, found, rest = text.partition(start)
+    if found and end not in rest:
+        raise UsageError(f"{page} has no '{end}', so what the tables replace has no end.")
     after = rest.partition(end)[2] if found else "\n"
     write_text(page, f"{before}{start}\n\n{tables}\n{end}{after}")
 

@@ -12,7 +12,7 @@ from benchmarks import worker_turns
 from benchmarks.peers import Peer, compared
 from benchmarks.performance_page import performance_tables, precision_table, write_tables
 from benchmarks.training_sides import InGraphLoop, OurTrainer, PipelineAlone, PlainKeras
-from tfzoo.errors import TfzooError
+from tfzoo.errors import TfzooError, UsageError
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -149,6 +149,14 @@ def test_only_what_stands_between_the_marks_is_written_anew(tmp_path):
         assert page.read_text(encoding="utf-8") == expected
     write_tables(page, "y", "| more |\n")
     assert page.read_text(encoding="utf-8") == expected + "<!-- y: start -->\n\n| more |\n\n<!-- y: end -->\n"
+
+
+def test_a_page_that_lost_a_mark_keeps_its_text(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text := "<!-- x: start -->\nold\n\nafter\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="has no '<!-- x: end -->'"):
+        write_tables(page, "x", "| new |\n")
+    assert page.read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
