@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.files import write_text
 from tfzoo.layers import IdEmbedding
 from tfzoo.training.lazy_optimizers import LazyAdam
 from tfzoo.training.record import environment
@@ -135,7 +136,7 @@ def main() -> None:
         print(LINE.format(**{**row, "xla": "yes" if row["xla"] else "no"}))
     if options.output:
         content = {"environment": environment(), "width": WIDTH, "batch": BATCH, "rows": rows}
-        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

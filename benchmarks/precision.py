@@ -17,6 +17,7 @@ import numpy as np
 
 from tfzoo.data.datasets import load_dataset
 from tfzoo.experiment import Experiment
+from tfzoo.files import write_text
 from tfzoo.models import list_models, model_info
 from tfzoo.training.recipe import list_recipes, load_recipe
 from tfzoo.training.record import environment
@@ -93,7 +94,7 @@ def main() -> None:
         if options.output:
             run = {"epochs": options.epochs, "users": options.users}
             content = {"environment": environment(), **run, "rows": rows}
-            options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfzoo.files import write_text
 from tfzoo.serving.cells import Cells
 from tfzoo.serving.index import ExactIndex, Index, InvertedFileIndex
 from tfzoo.serving.partition import default_partitions, partition
@@ -136,8 +137,8 @@ def main() -> None:
                 rows.append(row)
                 print(LINE.format(**row), flush=True)
     if options.output:
-        text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
-        options.output.write_text(text + "\n", encoding="utf-8")
+        content = {"environment": environment(), "rows": rows}
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tests.serving.cpp_replay import CannotCompileError, measure, program, read_
 from tfzoo.cli.common import reopen
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.files import write_text
 from tfzoo.runs import load_model
 from tfzoo.serving.export import METADATA, latest_version
 from tfzoo.serving.warmup import WARMUP_FILE, prediction_log
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "commit": found["commit"],
             "results": [asdict(row) for row in rows],
         }
-        options.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(document, indent=1) + "\n")
     return 0
 
 

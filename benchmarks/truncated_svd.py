@@ -16,6 +16,7 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from tfzoo.data.datasets import load_dataset
+from tfzoo.files import write_text
 from tfzoo.reporting.figures import new_figure, save_figure
 from tfzoo.training.record import environment
 from tfzoo.training.settings import SplitSettings
@@ -133,7 +134,7 @@ def main() -> None:
         draw(rows, f"{DATASET}, {shape['users']:,} x {shape['items']:,}", options.plot)
     if options.output:
         content = {"environment": environment(), "dataset": DATASET, **shape, "rows": rows}
-        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The benchmark of LazyAdam on tables that are small enough for a test."""
 
+import json
+
 import pytest
 
+from benchmarks import lazy_adam
 from benchmarks.lazy_adam import WAYS, make_block, measure
 from tfzoo.training.lazy_optimizers import LazyAdam
 
@@ -13,6 +16,20 @@ def test_figures_are_ratios_within_one_run():
     for row in rows:
         assert row["growth"] == pytest.approx(row["fastest_ms"] / fastest[60, row["optimizer"]])
         assert row["gain"] == pytest.approx(fastest[row["rows"], "Adam"] / row["fastest_ms"])
+
+
+def test_the_figures_are_written_into_a_new_folder(tmp_path, monkeypatch, capsys):
+    names = ("rows", "fastest_ms", "median_ms", "growth", "gain")
+    row = {**dict.fromkeys(names, 1.5), "optimizer": "LazyAdam", "xla": True}
+    monkeypatch.setattr(lazy_adam, "measure", lambda tables, repeats: [{**row, "rows": tables[0]}])
+    monkeypatch.setattr(
+        "sys.argv", ["lazy_adam", "--tables", "9", "--output", str(tmp_path / "new" / "a.json")]
+    )
+    lazy_adam.main()
+    assert json.loads((tmp_path / "new" / "a.json").read_text(encoding="utf-8"))["rows"] == [
+        {**row, "rows": 9}
+    ]
+    assert "| 9 | LazyAdam | yes | 1.50 | 1.50 | 1.50 | 1.5 |" in capsys.readouterr().out
 
 
 def test_only_rows_in_use_are_looked_up():
