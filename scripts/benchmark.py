@@ -75,12 +75,12 @@ def main() -> int:
                 row = measure_fits(model, rounds=options.rounds, python=options.peer_python)
                 content["fits"].append({**row, **commit})
                 _say(f"{model}, one fit", row["fit"], "s")
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
+        if options.page:
+            write_tables(options.page, "training", performance_tables(content))
     except TfzooError as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return error.exit_status
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    if options.page:
-        write_tables(options.page, "training", performance_tables(content))
     return 0
 
 
