@@ -23,9 +23,9 @@ def api_pages(package: Path) -> dict[str, str]:
         for folder in package.iterdir()
         if (folder / "__init__.py").is_file() and folder.name not in LEFT_OUT
     )
-    modules = sorted(path for path in package.glob("[!_]*.py"))
-    pages = {f"api/{room.name}.md": _page(f"{package.name}.{room.name}", [room.name]) for room in rooms}
-    pages |= {f"api/{path.stem}.md": _page(f"{package.name}.{path.stem}", [path.stem]) for path in modules}
+    modules = sorted(package.glob("[!_]*.py"))
+    names = [*(room.name for room in rooms), *(path.stem for path in modules)]
+    pages = {f"api/{name}.md": f"# {package.name}.{name}\n\n::: {package.name}.{name}\n" for name in names}
     index = ["# API reference", "", _docstring(package / "__init__.py"), ""]
     index += ["| name | stands in |", "| --- | --- |"]
     for name, module in sorted(_homes(package / "__init__.py").items()):
@@ -34,15 +34,9 @@ def api_pages(package: Path) -> dict[str, str]:
         anchor = "" if whole else f"#{module}.{name}"
         index.append(f"| [`{package.name}.{name}`]({page}{anchor}) | `{module}` |")
     index += ["", "## Modules", "", "| module | what |", "| --- | --- |"]
-    for source in [*(room / "__init__.py" for room in rooms), *modules]:
-        name = source.parent.name if source.stem == "__init__" else source.stem
+    for name, source in zip(names, [*(room / "__init__.py" for room in rooms), *modules], strict=True):
         index.append(f"| [`{package.name}.{name}`]({name}.md) | {_docstring(source)} |")
     return {**pages, "api/index.md": "\n".join(index) + "\n"}
-
-
-def _page(title: str, modules: list[str]) -> str:
-    package = title.partition(".")[0]
-    return f"# {title}\n\n" + "\n\n".join(f"::: {package}.{module}" for module in modules) + "\n"
 
 
 def _docstring(path: Path) -> str:

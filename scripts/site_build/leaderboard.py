@@ -22,6 +22,7 @@ FILTERS = (
     ("family", "Family", "all families"),
     ("verdict", "Verdict", "all verdicts"),
 )
+TEXTS = ("dataset", "protocol", "model", "recipe", "part", "metric", "source", "verdict", "reason")
 PRINTED = "printed"
 NONE_PRINTED = "none printed"
 
@@ -81,20 +82,7 @@ def read_rows(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         return [
             Row(
-                **{
-                    name: cells[name]
-                    for name in (
-                        "dataset",
-                        "protocol",
-                        "model",
-                        "recipe",
-                        "part",
-                        "metric",
-                        "source",
-                        "verdict",
-                    )
-                },
-                reason=cells["reason"],
+                **{name: cells[name] for name in TEXTS},
                 printed=_number(cells["printed"]),
                 ours=float(cells["ours"]),
                 deviation=_number(cells["deviation"]),
@@ -129,7 +117,7 @@ def leaderboard_html(rows: Sequence[Row], families: Mapping[str, str], addresses
     for row in rows:
         groups[row.group].append(row)
     scales = {group: scale_of(members) for group, members in groups.items()}
-    printed = {(row.dataset, row.short_protocol, row.metric) for row in rows if row.printed is not None}
+    printed = {row.group for row in rows if row.printed is not None}
     body = "\n".join(
         _table_row(
             row,

@@ -147,16 +147,18 @@ def _parameters(info: ModelInfo, model: keras.Model) -> str:
 
 def _recipes(info: ModelInfo, dataset: str, trained: bool) -> str:
     recipes = recipes_of(info, dataset)
-    names = [name for name in BESIDE if name in recipes]
-    rows = [[f"`{key}`", *values] for key, values in setting_rows(info, recipes, trained=trained)]
-    lines = [f"## Recipes\n\nSettings on {dataset}; those not named have their defaults."]
     if not recipes:
         return "## Recipes\n\nThere is none."
-    lines += [table(["setting", *(f"`{name}`" for name in names)], rows)]
-    lines += [
-        "\n".join(f"- `{name}`: {recipes[name].description or 'as its file says.'}" for name in recipes)
+    names = [name for name in BESIDE if name in recipes]
+    rows = [[f"`{key}`", *values] for key, values in setting_rows(info, recipes, trained=trained)]
+    text = [
+        f"## Recipes\n\nSettings on {dataset}; those not named have their defaults.",
+        table(["setting", *(f"`{name}`" for name in names)], rows),
+        "\n".join(
+            f"- `{name}`: {recipe.description or 'as its file says.'}" for name, recipe in recipes.items()
+        ),
     ]
-    return "\n\n".join(lines)
+    return "\n\n".join(text)
 
 
 def _figures(summaries: Sequence[Summary]) -> str:

@@ -97,6 +97,6 @@ def _plain(value: Any) -> Any:
 
 
 def _yaml(value: Any) -> str:
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -66,9 +67,7 @@ def write_pages(folder: Path, summaries: Mapping[str, Sequence[Summary]]) -> Ite
     Returns:
         The files, as they are written.
     """
-    for path, text in [("index.md", index_page(summaries))]:
-        write_text(folder / path, text)
-        yield folder / path
-    for path, text in page_files(list_models(), summaries):
+    index = ("index.md", index_page(summaries))
+    for path, text in itertools.chain([index], page_files(list_models(), summaries)):
         write_text(folder / path, text)
         yield folder / path
