@@ -1,6 +1,7 @@
 """Training what tables lack, and the tables that are written then."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,17 @@ import pytest
 
 from tfzoo.cli import reproduce
 from tfzoo.cli.main import main
-from tfzoo.reporting.plan import plan
+from tfzoo.reporting.plan import list_tables, plan
 
 RESULTS = Path(__file__).parents[2] / "results"
+
+
+def test_the_help_names_every_table(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    (line,) = re.findall(r"--table NAME +(.+); may be repeated", capsys.readouterr().out)
+    assert [name.partition(" ")[0] for name in line.split(", ")] == list(list_tables())
 
 
 @pytest.fixture

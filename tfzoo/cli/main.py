@@ -234,8 +234,9 @@ def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="NAME",
-        help="quick (every model on ml-100k), edrs-2, edrs-4, edrs-5, halim-1, elmimouni-1, ncf, recbole, "
-        "multvae, gru4rec; may be repeated",
+        help="quick (every model on ml-100k but those of reviews and sessions), edrs-2, edrs-4, edrs-5, "
+        "edrs-hypotheses, classics, autorec, nnmf, halim-1, elmimouni-1, ncf, dmf, recbole, multvae, gru4rec; "
+        "may be repeated",
     )
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="this model's runs alone"
