@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfzoo.cli.catalogue_options import add_catalogue_commands
 from tfzoo.cli.product_options import add_product_commands, add_version
+from tfzoo.cli.reporting_options import add_reporting_commands, device_options
 from tfzoo.cli.serving_options import add_serving_commands, run_option
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
 from tfzoo.errors import StorageError, TfzooError
@@ -70,10 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _models(commands)
     add_catalogue_commands(commands, EXIT_STATUS)
     add_product_commands(commands, EXIT_STATUS)
-    _results(commands)
-    _plot(commands)
-    _reproduce(commands)
-    _compare(commands)
+    add_reporting_commands(commands, EXIT_STATUS)
     return parser
 
 
@@ -126,7 +124,7 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         action="store_true",
         help="write curves and the items' vectors into the folder of the run, for TensorBoard",
     )
-    _device_options(parser)
+    device_options(parser)
 
 
 def _shard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -161,111 +159,12 @@ def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     run_option(parser)
     parser.add_argument("--part", default="test", help="part of the split (default: test)")
-    _device_options(parser)
+    device_options(parser)
 
 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("models", help="list models, recipes and data sets", epilog=EXIT_STATUS)
     parser.add_argument("pattern", nargs="?", default="*", help="names with wildcards, such as '*-woe'")
-
-
-def _results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "results",
-        help="print the table of all run records",
-        description="Summarise run records over seeds, ours beside the paper's.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument("folders", nargs="*", type=Path, default=[Path("runs")], help="default: runs")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a Markdown file")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every metric to a CSV file")
-    parser.add_argument(
-        "--plots", type=Path, metavar="FOLDER", help="draw the tables; needs the extra 'plots'"
-    )
-    parser.add_argument(
-        "--collect",
-        type=Path,
-        metavar="FOLDER",
-        help="copy the records there, with a short history of seed 0",
-    )
-
-
-def _plot(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "plot",
-        help="draw the training curves of runs, their errors and their vectors",
-        description="Draw loss and validation metric against the epoch into the folders of runs; with "
-        "--errors, --lengths or --embeddings, draw these instead. Needs the extra 'plots'.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument(
-        "--errors",
-        action="store_true",
-        help="draw the test figures by how often training has seen the user and the item",
-    )
-    parser.add_argument(
-        "--lengths",
-        action="store_true",
-        help="draw the test metrics of lists of 1 to 20 items; all runs in one figure, beside the first",
-    )
-    parser.add_argument(
-        "--embeddings",
-        action="store_true",
-        help="draw the vectors of items, and of users where the model has some, on principal components",
-    )
-    parser.add_argument(
-        "--dimensions", type=int, choices=[2, 3], default=2, help="of --embeddings (default: 2)"
-    )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
-    _device_options(parser)
-
-
-def _reproduce(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "reproduce",
-        help="train what the tables of papers lack, and write the tables from the records",
-        description="Train the runs of tables that have no record yet, each in a process of its own, collect "
-        "their records and write results.md and results.csv from all records. Run it again to go on.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument(
-        "--table",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="quick (every model on ml-100k but those of reviews and sessions), edrs-2, edrs-4, edrs-5, "
-        "edrs-hypotheses, classics, autorec, nnmf, halim-1, elmimouni-1, ncf, dmf, recbole, multvae, gru4rec; "
-        "may be repeated",
-    )
-    parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="this model's runs alone"
-    )
-    parser.add_argument("--all", action="store_true", help="all tables")
-    parser.add_argument(
-        "--preset", choices=["quick"], help="quick: every model once on ml-100k, as --table quick"
-    )
-    parser.add_argument("--seeds", type=int, default=1, help="seeds 0..N-1 of each run (default: 1)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at once (default: 1)")
-    parser.add_argument("--fresh", action="store_true", help="also train what --results already holds")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be trained")
-    for name, what in (("output", "runs"), ("results", "results"), ("docs", "docs")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(what), help=f"folder (default: {what})")
-
-
-def _compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="compare two trained runs on the same test cases",
-        description="Difference of two runs' metrics with a 95 % interval, by paired bootstrap.",
-        epilog=EXIT_STATUS,
-    )
-    parser.add_argument("first", type=Path, metavar="RUN", help="folder of a run")
-    parser.add_argument("second", type=Path, metavar="RUN", help="folder of another run on the same split")
-    parser.add_argument("--part", default="test", help="part of the split (default: test)")
-    parser.add_argument("--seed", type=int, default=0, help="fixes the resamples (default: 0)")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
-    _device_options(parser)
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
@@ -302,13 +201,6 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar=("LOW", "HIGH"),
         help="lowest and highest rating possible (default: as observed)",
-    )
-
-
-def _device_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-    parser.add_argument(
-        "--precision", choices=["float32", "mixed_float16", "mixed_bfloat16"], default="float32"
     )
 
 
