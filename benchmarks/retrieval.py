@@ -103,7 +103,8 @@ def compare(num_items: int, kind: str, queries: int, k: int, seed: int) -> list[
             if number >= WARM_UP:
                 times[name].append(1e3 * (time.perf_counter() - begin))
                 found[name].append(items)
-    truth, baseline = (values[next(iter(ways))] for values in (found, times))
+    first = next(iter(ways))
+    truth, baseline = found[first], times[first]
     return [
         {
             "items": num_items,
