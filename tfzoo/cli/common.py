@@ -87,12 +87,16 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
         data: where the run's own data file lies now; None for where it lay.
 
     Raises:
-        UsageError: the data is not the data that the run was trained on, or its settings are not
-            those of this version.
+        UsageError: the data is not the data that the run was trained on, ``data`` is given for a named data
+            set, or the settings are not those of this version.
     """
     record = RunRecord.load(run)
     source = dict(record.data)
     if data is not None:
+        if "dataset" in source:
+            raise UsageError(
+                f"{run} was trained on {source['dataset']}; --data is for runs on a file of your own."
+            )
         source["file"] = str(data.resolve())
     recipe = parse(Recipe, record.recipe, f"the record of {run}")
     experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
