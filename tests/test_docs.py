@@ -33,6 +33,15 @@ def test_figures_with_a_deviation_stand_on_the_results_page(page):
     assert {figure for figure in figures if figure not in known} == set()
 
 
+def test_our_figures_in_readme_stand_on_the_results_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Results")[2].partition("\n## ")[0]
+    cells = [row.rstrip(" |").rpartition("|")[2] for row in text.splitlines() if row.startswith("| ")]
+    figures = set(re.findall(r"\d\.\d{4}", " ".join(cells)))
+    assert len(figures) > 60
+    known = re.findall(r"\d\.\d{4}", (ROOT / "docs/results.md").read_text(encoding="utf-8"))
+    assert figures - set(known) == set()
+
+
 def test_readme_names_every_model():
     table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Models")[2].partition("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z0-9-]+)` \|", table, re.MULTILINE))
