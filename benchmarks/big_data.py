@@ -251,10 +251,11 @@ def main() -> None:
     for row in found:
         print(LINE.format(**row))
     if options.output:
+        from tfzoo.files import write_text
         from tfzoo.training.record import environment
 
         content = {"environment": environment(), "batch": BATCH, "rows": found}
-        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

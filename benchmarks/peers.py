@@ -62,9 +62,12 @@ class Peer:
         return self._turn("evaluate")
 
     def close(self) -> None:
-        """End the worker."""
-        self._process.kill()
-        self._process.communicate()
+        """End the worker, which does so by itself where its input ends."""
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
         self._said.close()
 
     def _turn(self, order: str) -> float:

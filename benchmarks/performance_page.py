@@ -78,12 +78,17 @@ def performance_tables(content: dict[str, Any]) -> str:
 
 def precision_table(content: dict[str, Any]) -> str:
     """Return the table of what `benchmarks.precision` writes as JSON."""
-    lines = ["| model | metric | float32 | mixed_bfloat16 | mixed_float16 |", "|---|---|---|---|---|"]
+    lines = [
+        "| model | users | epochs | metric | float32 | mixed_bfloat16 | mixed_float16 |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for model, found in content["rows"].items():
         full = found["float32"]["value"]
         halves = [found[precision]["value"] for precision in ("mixed_bfloat16", "mixed_float16")]
         cells = [f"{half:.4f} ({half / full - 1:+.2%})" for half in halves]
-        lines.append(_row(f"`{model}`", found["float32"]["metric"], f"{full:.4f}", *cells))
+        users = "all" if found["users"] is None else str(found["users"])
+        run = users, str(found["epochs"]), found["float32"]["metric"]
+        lines.append(_row(f"`{model}`", *run, f"{full:.4f}", *cells))
     return "\n".join(lines) + "\n"
 
 

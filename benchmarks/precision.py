@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from benchmarks.performance_page import precision_table
 from tfzoo.data.datasets import load_dataset
 from tfzoo.experiment import Experiment
 from tfzoo.files import write_text
@@ -71,29 +72,23 @@ def main() -> None:
     parser.add_argument("--users", type=int, help="train on the rows of so many users alone (default: all)")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args()
-    print("| model | metric | float32 | mixed_bfloat16 | mixed_float16 |")
-    print("|---|---|---|---|---|")
     rows: dict[str, Any] = {}
+    print("\n".join(precision_table({"rows": rows}).splitlines()))
     for model in options.model or list_models():
         found = {
             precision: train_one_epoch(model, precision, options.epochs, options.users)
             for precision in PRECISIONS
         }
-        full = found["float32"]
-        if full is None:
+        if found["float32"] is None:
             continue
-        rows[model] = found
-        cells = [f"{full['value']:.4f}"]
-        for precision in PRECISIONS[1:]:
-            half = found[precision]
+        for precision, half in found.items():
             assert half is not None
             if not math.isfinite(half["loss"]):
                 raise AssertionError(f"{model} in {precision}: the loss is {half['loss']}.")
-            cells.append(f"{half['value']:.4f} ({half['value'] / full['value'] - 1:+.2%})")
-        print(f"| `{model}` | {full['metric']} | {' | '.join(cells)} |", flush=True)
+        rows[model] = {"epochs": options.epochs, "users": options.users, **found}
+        print(precision_table({"rows": {model: rows[model]}}).splitlines()[-1], flush=True)
         if options.output:
-            run = {"epochs": options.epochs, "users": options.users}
-            content = {"environment": environment(), **run, "rows": rows}
+            content = {"environment": environment(), "rows": rows}
             write_text(options.output, json.dumps(content, indent=1) + "\n")
 
 

@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, default={})
     options = parser.parse_args()
     # The library writes logs and checkpoints below the working folder, and prints as it likes.
-    os.chdir(tempfile.mkdtemp())
+    scratch = tempfile.TemporaryDirectory()
+    os.chdir(scratch.name)
     sys.stdout = sys.stderr
     import recbole
     import torch

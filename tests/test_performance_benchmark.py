@@ -135,8 +135,9 @@ def test_the_table_of_precisions():
             p: {"metric": "rmse", "value": v} for p, v in zip(PRECISIONS, (1.0, 1.01, 0.999), strict=True)
         }
     }
+    rows["edrs"] |= {"users": None, "epochs": 2}
     assert precision_table({"rows": rows}).splitlines()[-1] == (
-        "| `edrs` | rmse | 1.0000 | 1.0100 (+1.00%) | 0.9990 (-0.10%) |"
+        "| `edrs` | all | 2 | rmse | 1.0000 | 1.0100 (+1.00%) | 0.9990 (-0.10%) |"
     )
 
 

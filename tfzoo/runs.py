@@ -230,7 +230,7 @@ def load_model(folder: Path) -> keras.Model:
     """Load the trained model of a run; raises `UsageError` where there is none, `TfzooError` if damaged."""
     path = folder / MODEL
     if not path.is_file():
-        raise UsageError(f"No trained model at {path}. Train first, or give another --run.")
+        raise UsageError(f"No trained model at {path}. Train first, or name another run.")
     try:
         # Safe mode: a layer that brings code of its own is refused.
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)

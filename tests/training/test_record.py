@@ -60,8 +60,9 @@ def test_a_missing_record_is_one_clear_error(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff\xfe"])
 def test_a_damaged_record_is_one_clear_error(tmp_path, content):
     (tmp_path / FILE_NAME).write_bytes(content)
-    with pytest.raises(TfzooError, match=r"record.json is not a run record"):
+    with pytest.raises(TfzooError, match=r"record.json is not a run record: .+[^.]\.$") as raised:
         RunRecord.load(tmp_path)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_record_with_a_wrong_or_unknown_field_is_refused(tmp_path):

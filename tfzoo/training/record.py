@@ -73,9 +73,14 @@ class RunRecord(BaseModel):
         try:
             return cls.model_validate_json(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise TfzooError(f"No run record at {file}. Train first, or give another --run.") from None
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise TfzooError(f"{file} is not a run record: {error}") from None
+            raise TfzooError(f"No run record at {file}. Train first, or name another run.") from None
+        except UnicodeDecodeError as error:
+            raise TfzooError(f"{file} is not a run record: {error}.") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            reason = f"'{where}': {first['msg']}" if where else first["msg"]
+            raise TfzooError(f"{file} is not a run record: {reason}.") from None
 
 
 def environment() -> dict[str, Any]:
