@@ -113,7 +113,9 @@ def learn(name):
     if solve is not None:
         solve(model, task.matrix(split.train))
     if model.trainable_variables:
-        settings = TrainingSettings(**{**TRAINING[task_name], "patience": None, "jit_compile": False})
+        # Validation after every epoch would take longer than the steps.
+        own = {**TRAINING[task_name], "patience": None, "jit_compile": False, "validate_every": 10}
+        settings = TrainingSettings(**own)
         state = Trainer(model, task, features, split.train, settings, seed=0).fit(evaluator.validate)
         assert state.history[-1]["loss"] < state.history[0]["loss"]
         task.finish(model, split.train)

@@ -81,7 +81,7 @@ def shuffled_blocks(
             rows = tf.where(places < num_examples, tf.cast(rows, tf.int32), PADDING)
             return tf.reshape(rows, shape)
 
-        return tf.data.Dataset.range(blocks).map(block)
+        return tf.data.Dataset.range(blocks).map(block, num_parallel_calls=tf.data.AUTOTUNE)
 
     epoch_blocks = shuffled if num_examples < COMPUTED_FROM else computed
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_blocks)
