@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo import models_of, small, table, task_of
+from tests.zoo import models_of, sampled, small, table, task_of
 from tfzoo.data.splits import Split
 from tfzoo.evaluation import build_evaluator
 from tfzoo.models import model_info
@@ -122,14 +122,14 @@ def learn(name):
     return before, evaluator.evaluate("test")
 
 
-@pytest.mark.parametrize("name", RATING)
+@pytest.mark.parametrize("name", sampled(RATING))
 def test_training_fits_ratings(name):
     before, after = learn(name)
     assert before["rmse"] > 0.8
     assert after["rmse_unclipped"] < 0.2
 
 
-@pytest.mark.parametrize("name", RANKING)
+@pytest.mark.parametrize("name", sampled(RANKING))
 def test_training_finds_the_items_of_a_group(name):
     before, after = learn(name)
     # A random list has 0.13.
