@@ -123,9 +123,9 @@ def test_a_computed_order_visits_each_row_once(monkeypatch, count):
         assert np.array_equal(np.sort(rows.ravel()[:count]), np.arange(count))
         assert (rows.ravel()[count:] == PADDING).all()
     assert np.array_equal(epochs(2, count, 1000, 4, seed=3), orders)
-    if count > 5:
+    if count > 1:
         others = [orders[1], epochs(1, count, 1000, 4, seed=4)[0]]
-        assert all((other != orders[0]).mean() > 0.9 for other in others)
+        assert all((other != orders[0]).ravel()[:count].mean() > 0.9 for other in others)
 
 
 @pytest.mark.parametrize("count", [2**24, 30_000_001])
