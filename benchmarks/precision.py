@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args()
     rows: dict[str, Any] = {}
-    print("\n".join(precision_table({"rows": rows}).splitlines()))
+    print(precision_table({"rows": rows}), end="")
     for model in options.model or list_models():
         found = {
             precision: train_one_epoch(model, precision, options.epochs, options.users)

@@ -49,9 +49,9 @@ def main() -> int:
         if library in against and not can_import(library, options.peer_python):
             print(f"{library} cannot be imported and is left out.", file=sys.stderr)
             against.remove(library)
-    content = _other_models(options.output, set(options.model or known), environment())
-    commit = {"commit": content["environment"].pop("commit")}
-    del content["environment"]["peak_memory_mb"]
+    here = environment()
+    content = _other_models(options.output, set(options.model or known), here)
+    commit = {"commit": here["commit"]}
     try:
         check_writable(options.output.parent, "--output")
         for model in options.model or known:
@@ -88,10 +88,11 @@ def main() -> int:
 
 def _other_models(path: Path, models: set[str], environment: dict[str, Any]) -> dict[str, Any]:
     """Return what an earlier run with the same versions on such a machine has measured of other models."""
-    content: dict[str, Any] = {"environment": environment, **{part: [] for part in PARTS}}
+    same = {key: environment[key] for key in ("versions", "hardware")}
+    content: dict[str, Any] = {"environment": same, **{part: [] for part in PARTS}}
     if path.is_file():
         earlier = json.loads(path.read_text(encoding="utf-8"))
-        if all(earlier["environment"][key] == environment[key] for key in ("versions", "hardware")):
+        if earlier["environment"] == same:
             for part in PARTS:
                 content[part] = [row for row in earlier[part] if row["model"] not in models]
     return content

@@ -12,9 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tfzoo.cli.catalogue_options import add_catalogue_commands
+from tfzoo.cli.options import device_options, run_option
 from tfzoo.cli.product_options import add_product_commands, add_version
-from tfzoo.cli.reporting_options import add_reporting_commands, device_options
-from tfzoo.cli.serving_options import add_serving_commands, run_option
+from tfzoo.cli.reporting_options import add_reporting_commands
+from tfzoo.cli.serving_options import add_serving_commands
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
 from tfzoo.errors import StorageError, TfzooError
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+from tfzoo.cli.options import Commands
 
 
 def add_product_commands(commands: Commands, exit_status: str) -> None:

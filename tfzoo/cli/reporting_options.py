@@ -1,12 +1,11 @@
-"""Options of the commands that make tables and plots of runs, and of those that compute."""
+"""Options of the commands that make tables and plots of runs."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+from tfzoo.cli.options import Commands, device_options
 
 
 def add_reporting_commands(commands: Commands, exit_status: str) -> None:
@@ -20,14 +19,6 @@ def add_reporting_commands(commands: Commands, exit_status: str) -> None:
     _plot(commands, exit_status)
     _reproduce(commands, exit_status)
     _compare(commands, exit_status)
-
-
-def device_options(parser: argparse.ArgumentParser) -> None:
-    """Add where and in which precision a command computes."""
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
-    parser.add_argument(
-        "--precision", choices=["float32", "mixed_float16", "mixed_bfloat16"], default="float32"
-    )
 
 
 def _results(commands: Commands, exit_status: str) -> None:
@@ -78,8 +69,7 @@ def _plot(commands: Commands, exit_status: str) -> None:
     parser.add_argument(
         "--dimensions", type=int, choices=[2, 3], default=2, help="of --embeddings (default: 2)"
     )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
-    device_options(parser)
+    _runs_options(parser)
 
 
 def _reproduce(commands: Commands, exit_status: str) -> None:
@@ -125,5 +115,9 @@ def _compare(commands: Commands, exit_status: str) -> None:
     parser.add_argument("second", type=Path, metavar="RUN", help="folder of another run on the same split")
     parser.add_argument("--part", default="test", help="part of the split (default: test)")
     parser.add_argument("--seed", type=int, default=0, help="fixes the resamples (default: 0)")
+    _runs_options(parser)
+
+
+def _runs_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
     device_options(parser)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+from tfzoo.cli.options import Commands, run_option
 
 
 def add_serving_commands(commands: Commands, exit_status: str) -> None:
@@ -157,14 +155,3 @@ def _serve(commands: Commands, exit_status: str) -> None:
         default=5.0,
         help="how often to look for new versions; 0 for never (default: 5)",
     )
-
-
-def run_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--run`` and ``--data``, which name a finished run and its data."""
-    parser.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/edrs-ml-100k-paper/seed-0"),
-        help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
-    )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")

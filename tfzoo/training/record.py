@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tfzoo.errors import TfzooError
 from tfzoo.files import write_text
-from tfzoo.training.settings import part_of_a_path
+from tfzoo.training.settings import explain, part_of_a_path
 
 FILE_NAME = "record.json"
 
@@ -77,9 +77,7 @@ class RunRecord(BaseModel):
         except UnicodeDecodeError as error:
             raise TfzooError(f"{file} is not a run record: {error}.") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            reason = f"'{where}': {first['msg']}" if where else first["msg"]
+            reason = explain(cls, error.errors(include_url=False)[0])
             raise TfzooError(f"{file} is not a run record: {reason}.") from None
 
 

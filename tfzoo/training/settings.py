@@ -249,11 +249,12 @@ def parse(kind: type[BaseModel], values: dict[str, Any], where: str) -> Any:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problems = [_explain(kind, problem) for problem in error.errors(include_url=False)]
+        problems = [explain(kind, problem) for problem in error.errors(include_url=False)]
         raise UsageError(f"{where}: " + "; ".join(problems)) from None
 
 
-def _explain(kind: type[BaseModel], problem: Any) -> str:
+def explain(kind: type[BaseModel], problem: Any) -> str:
+    """Return one line on a problem that `pydantic` has found in the values for ``kind``."""
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
         group: Any = kind
@@ -262,7 +263,8 @@ def _explain(kind: type[BaseModel], problem: Any) -> str:
             group = next((option for option in get_args(annotation) if option is not type(None)), annotation)
         inside = f" in '{'.'.join(path[:-1])}'" if path[:-1] else ""
         return f"unknown key '{path[-1]}'{inside}. {nearest(path[-1], group.model_fields)}"
-    return f"'{'.'.join(path)}': {problem['msg']}. Received {_shown(problem['input'])}"
+    place = f"'{'.'.join(path)}': " if path else ""
+    return f"{place}{problem['msg']}. Received {_shown(problem['input'])}"
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,28 @@
+"""What the options of several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def run_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--run`` and ``--data``, which name a finished run and its data."""
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/edrs-ml-100k-paper/seed-0"),
+        help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
+
+
+def device_options(parser: argparse.ArgumentParser) -> None:
+    """Add where and in which precision a command computes."""
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    parser.add_argument(
+        "--precision", choices=["float32", "mixed_float16", "mixed_bfloat16"], default="float32"
+    )
