@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfzoo.data import negatives
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.vocabulary import Vocabulary
@@ -45,18 +46,35 @@ def every_place(monkeypatch, count):
 # What can be drawn
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "searched"])
 @given(data=st.data())
-def test_each_unknown_item_has_one_place_and_no_known_item_has_any(data):
+def test_each_unknown_item_has_one_place_and_no_known_item_has_any(data, listed):
     num_items = data.draw(st.integers(2, 8))
     items = st.sets(st.integers(1, num_items), max_size=num_items - 1)
     known = data.draw(st.lists(items, min_size=1, max_size=5))
     pairs = {(user, item) for user, row in enumerate(known, start=1) for item in row}
-    sampler = NegativeSampler(interactions(pairs, len(known), num_items))
     with pytest.MonkeyPatch.context() as patch:
+        if not listed:
+            patch.setattr(negatives, "LISTED_CELLS", 0)
+        sampler = NegativeSampler(interactions(pairs, len(known), num_items))
         for user, row in enumerate(known, start=1):
             unknown = sorted(set(range(1, num_items + 1)) - row)
             every_place(patch, len(unknown))
             assert draw(sampler, user, len(unknown)).tolist() == unknown
+
+
+@pytest.mark.parametrize("num_items", [200, 300, 70_000])
+def test_the_list_and_the_search_give_the_same_items(num_items, monkeypatch):
+    random = np.random.default_rng(num_items)
+    user, item = random.integers(0, 31, 5000), random.integers(0, num_items + 1, 5000)
+    data = Interactions(Vocabulary(np.arange(30)), Vocabulary(np.arange(num_items)), user, item)
+    users = tf.constant(random.integers(0, 31, 4000), tf.int32)
+    listed = NegativeSampler(data)
+    monkeypatch.setattr(negatives, "LISTED_CELLS", 31 * num_items - 1)
+    searched = NegativeSampler(data)
+    assert listed.lists
+    assert not searched.lists
+    np.testing.assert_array_equal(listed.sample(users, SEED), searched.sample(users, SEED))
 
 
 @pytest.mark.parametrize("options", [{}, {"weighting": "popularity"}], ids=["uniform", "popularity"])
@@ -227,7 +245,9 @@ def test_the_same_in_a_graph_and_in_a_pipeline():
 # Errors
 
 
-def test_a_user_who_knows_everything_is_named():
+@pytest.mark.parametrize("cells", [0, negatives.LISTED_CELLS])
+def test_a_user_who_knows_everything_is_named(cells, monkeypatch):
+    monkeypatch.setattr(negatives, "LISTED_CELLS", cells)
     pairs = {(1, 1), *((3, item) for item in range(1, NUM_ITEMS + 1))}
     with pytest.raises(DataError, match=f"User 23 of 'interactions' .* all {NUM_ITEMS} items"):
         NegativeSampler(interactions(pairs))

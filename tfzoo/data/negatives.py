@@ -15,6 +15,8 @@ from tfzoo.errors import DataError, UsageError, nearest
 WEIGHTINGS = ("uniform", "popularity")
 MAX_WEIGHT_BITS = 39
 ROWS_AT_ONCE = 1 << 20
+# Unknown items are listed up to so many cells of users times items: 64 MiB of 16-bit numbers.
+LISTED_CELLS = 1 << 25
 
 
 class NegativeSampler(tf.Module):
@@ -56,7 +58,11 @@ class NegativeSampler(tf.Module):
         self.total = int(cumulative[-1])
         self.cumulative = tf.constant(cumulative[1:], tf.int64)
         self.rejects = reject_known and bool(((interactions.user_id > 0) & (interactions.item_id > 0)).any())
-        if self.rejects:
+        cells = (interactions.num_users + 1) * interactions.num_items
+        self.lists = self.rejects and self.uniform and cells <= LISTED_CELLS
+        if self.lists:
+            self._list_unknown(interactions)
+        elif self.rejects:
             self._skip_known(interactions, weights, cumulative)
 
     def sample(self, users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -75,37 +81,40 @@ class NegativeSampler(tf.Module):
             tf.shape(user), seed, minval=None, maxval=None, dtype=tf.int64, alg="philox"
         )
         bits = tf.bitwise.bitwise_and(bits, tf.constant(2**63 - 1, tf.int64))
-        if self.rejects:
-            place = bits % (self.total - tf.gather(self.known_mass, user))
-            keys = tf.cast(user, tf.int64) * self.total + place
-            skipped = tf.searchsorted(self.keys, keys, side="right")
-            known = tf.cast(skipped, tf.int64) if self.uniform else tf.gather(self.mass_before, skipped)
-            place += known - tf.gather(self.mass_before_user, user)
+        place = bits % (self.total - tf.gather(self.known_mass, user) if self.rejects else self.total)
+        if self.lists:
+            item = tf.cast(tf.gather(self.unknown, tf.gather(self.first_unknown, user) + place), tf.int32)
         else:
-            place = bits % self.total
-        if self.uniform:
-            item = tf.cast(place, tf.int32) + 1
-        else:
-            item = tf.searchsorted(self.cumulative, place, side="right") + 1
+            item = self._item_at(self._beyond_known(user, place) if self.rejects else place)
         return tf.ensure_shape(tf.reshape(item, tf.shape(users)), users.shape)
+
+    def _beyond_known(self, user: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        """Turn places among the unknown items into places among all items."""
+        keys = tf.cast(user, tf.int64) * self.total + place
+        skipped = tf.searchsorted(self.keys, keys, side="right")
+        known = tf.cast(skipped, tf.int64) if self.uniform else tf.gather(self.mass_before, skipped)
+        return place + known - tf.gather(self.mass_before_user, user)
+
+    def _item_at(self, place: tf.Tensor) -> tf.Tensor:
+        if self.uniform:
+            return tf.cast(place, tf.int32) + 1
+        return tf.searchsorted(self.cumulative, place, side="right") + 1
+
+    def _list_unknown(self, interactions: Interactions) -> None:
+        """Write the unknown items of all users down, one user after the other."""
+        num_users, num_items = interactions.num_users, interactions.num_items
+        user, item, per_user = _known_items(interactions)
+        unknown = np.ones((num_users + 1, num_items), bool)
+        unknown[user, item - 1] = False
+        items = np.arange(1, num_items + 1, dtype=np.min_scalar_type(num_items))
+        self.unknown = tf.constant(np.broadcast_to(items, unknown.shape)[unknown])
+        count = num_items - per_user
+        self.first_unknown = tf.constant(np.cumsum(count) - count, tf.int64)
+        self.known_mass = tf.constant(per_user, tf.int64)
 
     def _skip_known(self, interactions: Interactions, weights: NDArray, cumulative: NDArray) -> None:
         """Lay all users' known items on one line: user ``u`` has the keys from ``u * total``."""
-        num_users, num_items = interactions.num_users, interactions.num_items
-        rows = first_of_cells(interactions.user_id, interactions.item_id, num_items + 1)
-        user, item = interactions.user_id[rows], interactions.item_id[rows]
-        del rows
-        known = (user > 0) & (item > 0)
-        if not known.all():
-            user, item = user[known], item[known]
-        per_user = np.bincount(user, minlength=num_users + 1)
-        if (per_user == num_items).any():
-            first = int(np.argmax(per_user == num_items))
-            raise DataError(
-                f"User {interactions.users.decode(first)!s} of '{interactions.name}' has interacted with all "
-                f"{num_items} items: there is no negative item to draw. Leave the user out, or draw "
-                "negatives without rejecting known items."
-            )
+        user, item, per_user = _known_items(interactions)
         starts = np.cumsum(per_user) - per_user
         if self.uniform:
             # The mass of the first n known items is n: there is no table to keep.
@@ -126,6 +135,26 @@ class NegativeSampler(tf.Module):
         self.keys = tf.constant(keys, tf.int64)
         self.mass_before_user = tf.constant(mass_before_user, tf.int64)
         self.known_mass = tf.constant(np.diff(mass_before_user, append=mass), tf.int64)
+
+
+def _known_items(interactions: Interactions) -> tuple[NDArray, NDArray, NDArray]:
+    """Return users and items of the known pairs, each once and in order, and how many a user has."""
+    num_items = interactions.num_items
+    rows = first_of_cells(interactions.user_id, interactions.item_id, num_items + 1)
+    user, item = interactions.user_id[rows], interactions.item_id[rows]
+    del rows
+    known = (user > 0) & (item > 0)
+    if not known.all():
+        user, item = user[known], item[known]
+    per_user = np.bincount(user, minlength=interactions.num_users + 1)
+    if (per_user == num_items).any():
+        first = int(np.argmax(per_user == num_items))
+        raise DataError(
+            f"User {interactions.users.decode(first)!s} of '{interactions.name}' has interacted with all "
+            f"{num_items} items: there is no negative item to draw. Leave the user out, or draw "
+            "negatives without rejecting known items."
+        )
+    return user, item, per_user
 
 
 def _item_weights(interactions: Interactions, weighting: str, alpha: float) -> NDArray[np.int64]:
