@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfzoo.data.rows import SparseRows
+from tfzoo.data import rows as module
+from tfzoo.data.rows import DenseRows, SparseRows
 
 
 def random_matrix(seed, shape=(9, 7), density=0.4):
@@ -98,3 +99,36 @@ def test_arrays_are_tracked_and_not_trained():
         f"rows_{name}" for name in ("splits", "columns", "values")
     }
     assert not rows.trainable_variables
+
+
+# Written out
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (40,), (5, 8)])
+@pytest.mark.parametrize("mask", [False, True])
+def test_rows_in_memory_are_the_same(shape, mask):
+    _, rows = sparse_rows(6)
+    random = np.random.default_rng(2)
+    ids = tf.constant(random.integers(0, 9, shape), tf.int32)
+    masked = tf.constant(random.integers(0, 7, shape), tf.int32) if mask else None
+    written = rows.in_memory()
+    assert isinstance(written, DenseRows)
+    found = written.dense(ids, masked)
+    assert found.dtype == tf.float32
+    np.testing.assert_array_equal(found, rows.dense(ids, masked))
+    compiled = tf.function(lambda ids: written.dense(ids, masked))
+    np.testing.assert_array_equal(compiled(ids), found)
+
+
+def test_masking_leaves_the_rows_in_memory_alone():
+    expected, rows = sparse_rows(7)
+    written = rows.in_memory()
+    masked = written.dense(tf.repeat(tf.range(9), 7), tf.tile(tf.range(7), [9])).numpy().reshape(9, 7, 7)
+    np.testing.assert_array_equal(masked, expected[:, None] * (1 - np.eye(7)))
+    np.testing.assert_array_equal(written.dense(tf.range(9)), expected)
+
+
+def test_large_matrices_stay_sparse(monkeypatch):
+    _, rows = sparse_rows(1)
+    monkeypatch.setattr(module, "DENSE_CELLS", 9 * 7 - 1)
+    assert rows.in_memory() is rows

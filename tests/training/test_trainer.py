@@ -573,6 +573,10 @@ def ids_of(interactions):
     return interactions.user_id, interactions.item_id
 
 
+def test_the_end_does_not_wait_for_the_tuning_of_pipelines(toy):
+    assert make_trainer(toy)._dataset(0).options().autotune.enabled is False
+
+
 def test_a_batch_is_no_larger_than_the_data(toy):
     sizes = (len(toy), 10 * len(toy))
     whole, larger = (make_trainer(toy, batch_size=size, epochs=3) for size in sizes)

@@ -81,7 +81,7 @@ def shuffled_blocks(
             rows = tf.where(places < num_examples, tf.cast(rows, tf.int32), PADDING)
             return tf.reshape(rows, shape)
 
-        return tf.data.Dataset.range(blocks).map(block, num_parallel_calls=tf.data.AUTOTUNE)
+        return tf.data.Dataset.range(blocks).map(block, num_parallel_calls=2)
 
     epoch_blocks = shuffled if num_examples < COMPUTED_FROM else computed
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_blocks)
@@ -103,7 +103,18 @@ def ordered_batches(num_examples: int, batch_size: int) -> tf.data.Dataset:
         [[0, batches * batch_size - num_examples]],
         constant_values=PADDING,
     )
-    return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches, batch_size]))
+    return untuned(tf.data.Dataset.from_tensor_slices(tf.reshape(order, [batches, batch_size])))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the dataset without automatic tuning, of which the pipelines here have no use.
+
+    Its thread sleeps ever longer, up to a minute, and an iterator that ends may have to wait for it
+    (as of TensorFlow 2.21): a training of seven seconds then takes eleven.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def gather(column: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from tfzoo.data.cells import first_of_cells
 
+# Rows are written out for training up to so many cells: 128 MiB of float32.
+DENSE_CELLS = 1 << 25
+
 
 class SparseRows(tf.Module):
     """The rows of a sparse matrix in compressed form.
@@ -62,6 +65,19 @@ class SparseRows(tf.Module):
         matrix = tf.scatter_nd(tf.stack([at, column], axis=1), value, [count, self.num_columns])
         return tf.reshape(matrix, tf.concat([tf.shape(rows), [self.num_columns]], axis=0))
 
+    def in_memory(self) -> SparseRows | DenseRows:
+        """Return what gives the same rows sooner: all of them written out, where they are small enough.
+
+        For pipelines alone; an exported graph should carry the entries and not the cells.
+        """
+        num_rows = self.splits.shape[0] - 1
+        if num_rows * self.num_columns > DENSE_CELLS:
+            return self
+        matrix = np.zeros((num_rows, self.num_columns), np.float32)
+        row = np.repeat(np.arange(num_rows), np.diff(self.splits.numpy()))
+        matrix[row, self.columns.numpy()] = self.values.numpy()
+        return DenseRows(matrix)
+
     def entries(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the entries of the given rows (int32 ``[B]``).
 
@@ -74,3 +90,24 @@ class SparseRows(tf.Module):
         at = tf.repeat(tf.range(tf.size(rows)), length)
         entry = tf.range(tf.reduce_sum(length)) + tf.gather(start - before, at)
         return at, tf.gather(self.columns, entry), tf.gather(self.values, entry)
+
+
+class DenseRows:
+    """The rows of a matrix that lies in memory as it is, see `SparseRows.in_memory`.
+
+    Args:
+        matrix: float32 ``[rows, columns]``.
+    """
+
+    def __init__(self, matrix: NDArray[np.float32]) -> None:
+        self.matrix = tf.constant(matrix)
+
+    def dense(self, rows: tf.Tensor, masked: tf.Tensor | None = None) -> tf.Tensor:
+        """Return the given rows, see `SparseRows.dense`."""
+        found = tf.gather(self.matrix, rows)
+        if masked is None:
+            return found
+        count = tf.size(rows)
+        cells = tf.stack([tf.range(count), tf.reshape(masked, [-1])], axis=1)
+        flat = tf.reshape(found, [count, self.matrix.shape[1]])
+        return tf.reshape(tf.tensor_scatter_nd_update(flat, cells, tf.zeros([count])), tf.shape(found))

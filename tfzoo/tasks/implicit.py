@@ -131,7 +131,7 @@ class ImplicitTask(RankingTask):
             alpha=self.settings.alpha,
             reject_known=self.settings.reject_known,
         )
-        times = self._examples_per_positive
+        times, matrix = self._examples_per_positive, features.rows_in_memory()
         blocks = shuffled_blocks(
             len(users) * times,
             batch_size,
@@ -150,9 +150,8 @@ class ImplicitTask(RankingTask):
             if self.settings.loss == "bpr":
                 return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
             is_positive = rows % times == 0
-            inputs = features.inputs(
-                user, tf.where(is_positive, item, negative), mask_target=self.settings.mask_target
-            )
+            other = tf.where(is_positive, item, negative)
+            inputs = features.inputs(user, other, mask_target=self.settings.mask_target, rows=matrix)
             label = weight if labels is None else gather(labels, positive)
             label = tf.where(is_positive, label, 0.0)
             return inputs, {"label": label}, weight

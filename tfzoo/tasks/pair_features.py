@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.rows import SparseRows
+from tfzoo.data.rows import DenseRows, SparseRows
 from tfzoo.data.side_features import multi_hot
 from tfzoo.errors import UsageError
 from tfzoo.layers import IdEmbedding
 from tfzoo.tasks.base import Features
 
 SIDES = ("user", "item")
+
+Rows = Mapping[str, SparseRows | DenseRows]
 
 
 class PairFeatures(Features):
@@ -69,25 +71,39 @@ class PairFeatures(Features):
                 )
         return features
 
+    def rows_in_memory(self) -> Rows:
+        """Return the rows for a pipeline to read from, see `SparseRows.in_memory`."""
+        return {side: rows.in_memory() for side, rows in self.rows.items()}
+
     def inputs(
-        self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False
+        self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False, rows: Rows | None = None
     ) -> dict[str, tf.Tensor]:
-        """Return the model's inputs for pairs of ids, int32 of any one shape."""
+        """Return the model's inputs for pairs of ids, int32 of any one shape; see `side`."""
         ids = {"user": user_id, "item": item_id}
         other = {"user": item_id, "item": user_id}
         inputs: dict[str, tf.Tensor] = {}
         for side in SIDES:
             masked = other[side] if mask_target else None
-            inputs.update(self.side(side, ids[side], masked=masked))
+            inputs.update(self.side(side, ids[side], masked=masked, rows=rows))
         return inputs
 
-    def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """Return the inputs of one tower; ``masked`` is the cell of each row that is left out."""
+    def side(
+        self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None, rows: Rows | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Return the inputs of one tower.
+
+        Args:
+            side: ``"user"`` or ``"item"``.
+            ids: int32 of any shape.
+            masked: the same shape, the cell of each row that is left out.
+            rows: what rows are read from, `rows_in_memory`; None for the sparse ones.
+        """
+        rows = self.rows if rows is None else rows
         inputs = {}
         if f"{side}_id" in self.names:
             inputs[f"{side}_id"] = ids
-        if side in self.rows:
-            inputs[f"{side}_row"] = self.rows[side].dense(ids, masked)
+        if side in rows:
+            inputs[f"{side}_row"] = rows[side].dense(ids, masked)
         if side in self.tables:
             inputs[f"{side}_features"] = tf.gather(self.tables[side], ids)
         return inputs

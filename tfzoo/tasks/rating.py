@@ -164,11 +164,10 @@ class RatingTask(Task):
         users, items, ratings = (
             tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
         )
+        matrix, mask = features.rows_in_memory(), self.settings.mask_target
 
         def batch(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
-            inputs = features.inputs(
-                gather(users, rows), gather(items, rows), mask_target=self.settings.mask_target
-            )
+            inputs = features.inputs(gather(users, rows), gather(items, rows), mask_target=mask, rows=matrix)
             return inputs, {"rating": gather(ratings, rows)}, tf.cast(rows >= 0, tf.float32)
 
         blocks = shuffled_blocks(

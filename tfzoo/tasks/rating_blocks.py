@@ -83,14 +83,15 @@ def block_dataset(
     columns = {"user": train.user_id, "item": train.item_id}
     shape = (features.num_ids[side] + 1, features.num_ids[other] + 1)
     cells = columns[side], columns[other]
-    ratings = SparseRows(*cells, train.ratings, shape)
-    observed = SparseRows(*cells, np.ones(len(train), np.float32), shape)
+    ratings = SparseRows(*cells, train.ratings, shape).in_memory()
+    observed = SparseRows(*cells, np.ones(len(train), np.float32), shape).in_memory()
+    matrix = features.rows_in_memory()
     ids = tf.constant(examples_of(train, side))
     everyone = tf.tile(tf.range(shape[1])[tf.newaxis], [steps_per_block, 1])
 
     def batch(rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
         own = gather(ids, rows)
-        inputs = {**features.side(side, own), f"{other}_id": everyone}
+        inputs = {**features.side(side, own, rows=matrix), f"{other}_id": everyone}
         labels = {"rating": ratings.dense(own), "observed": observed.dense(own)}
         return inputs, labels, tf.cast(rows >= 0, tf.float32)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import gather, shuffled_blocks
-from tfzoo.data.rows import SparseRows
+from tfzoo.data.rows import DenseRows, SparseRows
 from tfzoo.data.splits import Split
 from tfzoo.layers import IdEmbedding
 from tfzoo.tasks.base import Features, Scorer, State, Tensors
@@ -81,9 +81,11 @@ class ReconstructionTask(RankingTask):
         )
         offset = tf.constant(first_epoch * -(-len(users) // (batch_size * steps_per_block)), tf.int64)
 
+        matrix = features.rows.in_memory()
+
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
-            inputs = features.inputs(gather(users, rows))
-            row = features.rows.dense(gather(users, rows))
+            inputs = features.inputs(gather(users, rows), matrix)
+            row = matrix.dense(gather(users, rows))
             draw = tf.stack([tf.constant(seed + 1, tf.int64), number + offset])
             return inputs, {"counts": self._counted(row, draw)}, tf.cast(rows >= 0, tf.float32)
 
@@ -146,9 +148,9 @@ class RowFeatures(Features):
         shape = (known[0].num_users + 1, self.num_items + 1)
         self.rows = SparseRows(user, item, np.ones(len(user), np.float32), shape)
 
-    def inputs(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the model's inputs for known users, int32 of any shape."""
-        inputs = {"user_row": self.rows.dense(user_id), "user_id": user_id}
+    def inputs(self, user_id: tf.Tensor, rows: SparseRows | DenseRows | None = None) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for known users, int32 of any shape; None reads the sparse rows."""
+        inputs = {"user_row": (rows or self.rows).dense(user_id), "user_id": user_id}
         return {name: inputs[name] for name in self.names}
 
     def history_inputs(self, history: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -18,7 +18,7 @@ from tfzoo.data.text import FIRST_WORD, Documents, WordVocabulary
 from tfzoo.data.word_vectors import read_word_vectors
 from tfzoo.errors import DataError, UsageError
 from tfzoo.layers import WordTable
-from tfzoo.tasks.pair_features import SIDES, PairFeatures
+from tfzoo.tasks.pair_features import SIDES, PairFeatures, Rows
 from tfzoo.tasks.rating import RatingTask
 
 Count = Annotated[int, Field(ge=1)]
@@ -200,7 +200,9 @@ class DocumentFeatures(PairFeatures):
             for side in SIDES
         }
 
-    def side(self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def side(
+        self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None, rows: Rows | None = None
+    ) -> dict[str, tf.Tensor]:
         """Return the inputs of one tower.
 
         Args:
@@ -208,8 +210,12 @@ class DocumentFeatures(PairFeatures):
             ids: int32, any shape.
             masked: int32, same shape; row number of the training review to leave out, -1 for
                 none.
+            rows: as in `PairFeatures.side`; these models read none.
         """
-        return {**super().side(side, ids), f"{side}_tokens": self.documents[side].batch(ids, masked)}
+        return {
+            **super().side(side, ids, rows=rows),
+            f"{side}_tokens": self.documents[side].batch(ids, masked),
+        }
 
 
 def _texts(interactions: Interactions) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import untuned
 from tfzoo.errors import DataError, TfzooError
 from tfzoo.tasks.base import State, Task
 from tfzoo.tasks.tables import check_tables
@@ -186,7 +187,7 @@ class Trainer:
         return block.get_concrete_function(*dataset.element_spec, state)
 
     def _dataset(self, first_epoch: int) -> tf.data.Dataset:
-        return self.task.train_dataset(
+        dataset = self.task.train_dataset(
             self.features,
             self.train,
             batch_size=self._batch_size,
@@ -194,6 +195,7 @@ class Trainer:
             first_epoch=first_epoch,
             steps_per_block=self._steps_per_call,
         )
+        return untuned(dataset)
 
     def _run_epoch(self, run_block: Callable[..., Any], blocks: Iterator[Any], epoch: int) -> float:
         losses, state = [], self._initial_state
