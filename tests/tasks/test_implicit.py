@@ -317,6 +317,13 @@ def test_lists_and_catalogues_have_one_score_and_pairs_the_models_output(name, t
     assert np.ptp(catalogue) > 0.1
 
 
+def test_hidden_layers_are_known_to_take_memory(train):
+    features = InteractionFeatures(("user_id", "item_id"), train)
+    for name, options, expected in (("gmf", {}, 1), ("bpr-mf", {}, 1), ("neumf", {"layers": (8, 24, 6)}, 24)):
+        model = create_model(name, USERS, ITEMS, **options)
+        assert ImplicitTask().scorer(model, features).floats_per_score == expected
+
+
 def test_scores_follow_the_weights_after_a_refresh(train):
     model = small("bpr-mf")
     scorer = ImplicitTask().scorer(model, InteractionFeatures(("user_id", "item_id"), train))

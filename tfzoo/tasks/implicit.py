@@ -222,6 +222,7 @@ class ImplicitScorer(Scorer):
         self.model, self._features = model, features
         self._towers = {side: model.get_layer(f"{side}_tower") for side in SIDES}
         self._head = model.get_layer("head")
+        self.floats_per_score = max(getattr(layer, "units", 1) for layer in self._head.layers)
         self._item_tower = compiled_tower(model, features, "item")
         vectors = all_vectors(self._item_tower, features, "item")
         self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
