@@ -75,11 +75,12 @@ def main() -> int:
                 row = measure_fits(model, rounds=options.rounds, python=options.peer_python)
                 content["fits"].append({**row, **commit})
                 _say(f"{model}, one fit", row["fit"], "s")
-        for part in PARTS:
-            content[part].sort(key=lambda row: (row["model"], row.get("batch_size", 0)))
-        write_text(options.output, json.dumps(content, indent=1) + "\n")
-        if options.page:
-            write_tables(options.page, "training", performance_tables(content))
+            # After every model: the slowest of the other libraries take minutes, and may be interrupted.
+            for part in PARTS:
+                content[part].sort(key=lambda row: (row["model"], row.get("batch_size", 0)))
+            write_text(options.output, json.dumps(content, indent=1) + "\n")
+            if options.page:
+                write_tables(options.page, "training", performance_tables(content))
     except TfzooError as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return error.exit_status
