@@ -79,16 +79,18 @@ def performance_tables(content: dict[str, Any]) -> str:
 def precision_table(content: dict[str, Any]) -> str:
     """Return the table of what `benchmarks.precision` writes as JSON."""
     lines = [
-        "| model | users | epochs | metric | float32 | mixed_bfloat16 | mixed_float16 |",
-        "|---|---|---|---|---|---|---|",
+        "| model | users | epochs | seeds | metric | float32 | mixed_bfloat16 | mixed_float16 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for model, found in content["rows"].items():
         full = found["float32"]["value"]
         halves = [found[precision]["value"] for precision in ("mixed_bfloat16", "mixed_float16")]
         cells = [f"{half:.4f} ({half / full - 1:+.2%})" for half in halves]
         users = "all" if found["users"] is None else str(found["users"])
-        run = users, str(found["epochs"]), found["float32"]["metric"]
-        lines.append(_row(f"`{model}`", *run, f"{full:.4f}", *cells))
+        run = users, str(found["epochs"]), str(found["seeds"]), found["float32"]["metric"]
+        deviation = found["float32"]["deviation"]
+        spread = "" if deviation is None else f" ± {deviation:.4f}"
+        lines.append(_row(f"`{model}`", *run, f"{full:.4f}{spread}", *cells))
     return "\n".join(lines) + "\n"
 
 

@@ -28,8 +28,8 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DATASETS = {"review-rating": "amazon-musical-instruments", "next-item": "ml-100k"}
 
 
-def train_one_epoch(
-    model: str, precision: str, epochs: int = 1, users: int | None = None
+def train_some_epochs(
+    model: str, precision: str, epochs: int = 1, users: int | None = None, seed: int = 0
 ) -> dict[str, Any] | None:
     """Train a model so many epochs and measure its validation part.
 
@@ -38,6 +38,7 @@ def train_one_epoch(
         precision: a Keras policy.
         epochs: at least 1.
         users: train on the rows of so many users, the first ones, alone; None for all.
+        seed: of split, initial weights and order.
 
     Returns:
         The last loss, the metric that training watches, and seconds; None for a model without training.
@@ -50,12 +51,12 @@ def train_one_epoch(
     data = load_dataset(dataset)
     if users is not None:
         data = data.take(np.flatnonzero(data.user_id <= users))
-    experiment = Experiment.prepare(resolved.model_copy(update={"pretraining": None}), data, 0)
+    experiment = Experiment.prepare(resolved.model_copy(update={"pretraining": None}), data, seed)
     built = experiment.build()
     if not built.trainable_variables:
         return None
     features, train = experiment.features(built), experiment.split.train
-    trainer = Trainer(built, experiment.task, features, train, experiment.recipe.training, seed=0)
+    trainer = Trainer(built, experiment.task, features, train, experiment.recipe.training, seed=seed)
     started = time.perf_counter()
     state = trainer.fit(None)
     seconds = time.perf_counter() - started
@@ -64,28 +65,45 @@ def train_one_epoch(
     return {"loss": state.history[-1]["loss"], "metric": metric, "value": value, "seconds": seconds}
 
 
+def train_with_seeds(
+    model: str, precision: str, epochs: int, users: int | None, seeds: int
+) -> dict[str, Any] | None:
+    """Return `train_some_epochs` of the first seeds: means, and ``deviation``, the value's over the seeds.
+
+    Raises:
+        AssertionError: a loss is not finite.
+    """
+    runs = [train_some_epochs(model, precision, epochs, users, seed) for seed in range(seeds)]
+    found = [run for run in runs if run is not None]
+    if not found:
+        return None
+    for run in found:
+        if not math.isfinite(run["loss"]):
+            raise AssertionError(f"{model} in {precision}: the loss is {run['loss']}.")
+    means = {key: float(np.mean([run[key] for run in found])) for key in ("loss", "value", "seconds")}
+    deviation = float(np.std([run["value"] for run in found], ddof=1)) if seeds > 1 else None
+    return {**means, "metric": found[0]["metric"], "deviation": deviation}
+
+
 def main() -> None:
     """Run the benchmark and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", action="append", default=[], help="may be repeated (default: all)")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--users", type=int, help="train on the rows of so many users alone (default: all)")
+    parser.add_argument("--seeds", type=int, default=1, help="give the mean over so many (default: 1)")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     options = parser.parse_args()
     rows: dict[str, Any] = {}
     print(precision_table({"rows": rows}), end="")
     for model in options.model or list_models():
         found = {
-            precision: train_one_epoch(model, precision, options.epochs, options.users)
+            precision: train_with_seeds(model, precision, options.epochs, options.users, options.seeds)
             for precision in PRECISIONS
         }
         if found["float32"] is None:
             continue
-        for precision, half in found.items():
-            assert half is not None
-            if not math.isfinite(half["loss"]):
-                raise AssertionError(f"{model} in {precision}: the loss is {half['loss']}.")
-        rows[model] = {"epochs": options.epochs, "users": options.users, **found}
+        rows[model] = {"epochs": options.epochs, "users": options.users, "seeds": options.seeds, **found}
         print(precision_table({"rows": {model: rows[model]}}).splitlines()[-1], flush=True)
         if options.output:
             content = {"environment": environment(), "rows": rows}

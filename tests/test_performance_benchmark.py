@@ -132,13 +132,17 @@ def test_the_tables():
 def test_the_table_of_precisions():
     rows = {
         "edrs": {
-            p: {"metric": "rmse", "value": v} for p, v in zip(PRECISIONS, (1.0, 1.01, 0.999), strict=True)
+            p: {"metric": "rmse", "value": v, "deviation": None}
+            for p, v in zip(PRECISIONS, (1.0, 1.01, 0.999), strict=True)
         }
     }
-    rows["edrs"] |= {"users": None, "epochs": 2}
+    rows["edrs"] |= {"users": None, "epochs": 2, "seeds": 1}
     assert precision_table({"rows": rows}).splitlines()[-1] == (
-        "| `edrs` | all | 2 | rmse | 1.0000 | 1.0100 (+1.00%) | 0.9990 (-0.10%) |"
+        "| `edrs` | all | 2 | 1 | rmse | 1.0000 | 1.0100 (+1.00%) | 0.9990 (-0.10%) |"
     )
+    rows["edrs"]["seeds"] = 3
+    rows["edrs"]["float32"]["deviation"] = 0.0123
+    assert " | 3 | rmse | 1.0000 ± 0.0123 | " in precision_table({"rows": rows}).splitlines()[-1]
 
 
 def test_only_what_stands_between_the_marks_is_written_anew(tmp_path):

@@ -3,9 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tfzoo.cli.main import main
 from tfzoo.data.shards import open_shards
+from tfzoo.runs import load_model
+from tfzoo.serving.recommender import BLANK_SCORE
+from tfzoo.tasks.streamed import StreamedTrain
 from tfzoo.training.record import RunRecord
 
 
@@ -82,16 +86,86 @@ def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metr
     assert main([*train, *settings]) == 0
     again = RunRecord.load(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")
     assert (again.metrics, again.fingerprint) == (record.metrics, record.fingerprint)
+
+
+@pytest.fixture
+def trained(ratings, tmp_path, request):
+    """Return the folder of a run on shards, whose model is exported, and the folder of the exports."""
+    assert shard(ratings, "--output", tmp_path / "shards") == 0
+    where = ["--output", str(tmp_path / "runs"), "--export-dir", str(tmp_path / "saved")]
+    settings = ["--set", "training.epochs=2", "--set", "training.batch_size=64", "--seed", "1"]
+    data = ["--data", str(tmp_path / "shards")]
+    assert main(["train", "--model", request.param, *data, *where, *settings]) == 0
+    return tmp_path / "runs" / f"{request.param}-shop-paper" / "seed-1", tmp_path / "saved"
+
+
+@pytest.mark.parametrize(
+    ("trained", "metric"), [("biased-mf", "rmse"), ("gmf", "ndcg@10")], indirect=["trained"]
+)
+def test_a_model_of_shards_is_exported_and_measured_again(trained, metric, capsys):
+    folder, saved = trained
+    record = RunRecord.load(folder)
     capsys.readouterr()
-    for command in ("evaluate", "export"):
-        assert main([command, "--run", str(tmp_path / "runs" / f"{model}-shop-paper" / "seed-0")]) == 2
-        assert "was trained on the shards" in capsys.readouterr().err
+    assert main(["evaluate", "--run", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(f"{record.metrics['test'][metric]:.4f}") >= 2
+    assert main(["export", "--run", str(folder), "--export-dir", str(saved), "--keep-seen"]) == 0
+    versions = [tf.saved_model.load(str(saved / f"{record.model}-shop" / name)) for name in ("1", "2")]
+
+    model = load_model(folder)
+    shards = open_shards(record.data["shards"])
+    train = shards.load("train", (5, 5) if record.model == "gmf" else (15, 15))
+    assert len(train) < len(shards)
+    users = np.unique(train.user_id)
+    raw = [shards.users.decode(user) for user in users]
+    wanted = {"user_id": tf.constant(raw, tf.int64), "k": tf.fill([len(users)], 100)}
+    wanted["exclude_ids"] = tf.zeros([len(users), 0], tf.int64)
+    leaves_out, keeps = (version.signatures["recommend"](**wanted) for version in versions)
+    inputs = {"user_id": np.repeat(users, 30), "item_id": np.tile(np.arange(1, 31), len(users))}
+    scores = np.asarray(next(iter(model(inputs).values()))).reshape(len(users), 30)
+    for row, user in enumerate(users):
+        seen = set(shards.items.decode(train.item_id[train.user_id == user]).tolist())
+        listed = leaves_out["scores"][row] > BLANK_SCORE
+        assert seen
+        assert set(leaves_out["item_ids"][row][listed].numpy().tolist()) == set(range(30)) - seen
+        kept = keeps["item_ids"][row].numpy()
+        best = shards.items.decode(np.argsort(-scores[row], kind="stable") + 1).tolist()
+        assert kept[:5].tolist() == best[:5]
+
+
+@pytest.mark.parametrize("trained", ["gmf"], indirect=True)
+def test_an_export_that_keeps_seen_items_does_not_read_the_training_part(trained, monkeypatch):
+    folder, saved = trained
+
+    def read(_):
+        raise AssertionError("the training part was read")
+
+    monkeypatch.setattr(StreamedTrain, "_pairs", property(read))
+    export = ["export", "--run", str(folder), "--export-dir", str(saved)]
+    assert main([*export, "--keep-seen"]) == 0
+    with pytest.raises(AssertionError, match="the training part was read"):
+        main(export)
+
+
+@pytest.mark.parametrize("trained", ["biased-mf"], indirect=True)
+def test_a_run_finds_its_shards_where_they_have_gone(trained, ratings, tmp_path, capsys):
+    folder, _ = trained
+    (tmp_path / "shards").rename(tmp_path / "moved")
+    evaluate = ["evaluate", "--run", str(folder)]
+    assert main(evaluate) == 2
+    assert "is no folder of shards" in capsys.readouterr().err
+    assert main([*evaluate, "--data", str(tmp_path / "moved")]) == 0
+    other = pd.read_csv(ratings).iloc[:-1]
+    other.to_csv(ratings, index=False)
+    assert shard(ratings, "--output", tmp_path / "other") == 0
+    capsys.readouterr()
+    assert main([*evaluate, "--data", str(tmp_path / "other")]) == 2
+    assert "is not the data that" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "add --no-export"),
         (["--no-export", "--min-rating", "4"], "give it to 'tfzoo shard'"),
         (["--no-export", "--user-col", "u"], "--user-col is for files"),
         (["--no-export", "--model", "ease"], "need data in memory"),

@@ -9,9 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
+from tfzoo.cli.sharded import ShardedExperiment
 from tfzoo.data.datasets import load_dataset
 from tfzoo.data.datasets.files import from_file
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.shards import open_shards
 from tfzoo.errors import UsageError, nearest
 from tfzoo.evaluation import Evaluator
 from tfzoo.experiment import Experiment
@@ -67,11 +69,6 @@ def data_source(options: argparse.Namespace, task: type[Task]) -> dict[str, Any]
 
 def load_data(source: dict[str, Any]) -> Interactions:
     """Read the data that `data_source` describes."""
-    if "shards" in source:
-        raise UsageError(
-            f"The run was trained on the shards {source['shards']}, which only 'tfzoo train' can read. "
-            "The test figures are in the run's record."
-        )
     if "dataset" in source:
         return load_dataset(source["dataset"])
     columns = {**source}
@@ -84,7 +81,7 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
 
     Args:
         run: folder of the run.
-        data: where the run's own data file lies now; None for where it lay.
+        data: where the run's own data, a file or shards, lies now; None for where it lay.
 
     Raises:
         UsageError: the data is not the data that the run was trained on, ``data`` is given for a named data
@@ -95,11 +92,15 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
     if data is not None:
         if "dataset" in source:
             raise UsageError(
-                f"{run} was trained on {source['dataset']}; --data is for runs on a file of your own."
+                f"{run} was trained on {source['dataset']}; --data is for runs on data of your own."
             )
-        source["file"] = str(data.resolve())
+        source["shards" if "shards" in source else "file"] = str(data.resolve())
     recipe = parse(Recipe, record.recipe, f"the record of {run}")
-    experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
+    experiment: Experiment
+    if "shards" in source:
+        experiment = ShardedExperiment.of_shards(recipe, open_shards(source["shards"]), record.seed)
+    else:
+        experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
     import keras
 
     keras.config.set_dtype_policy(record.precision)

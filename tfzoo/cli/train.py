@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -62,41 +63,43 @@ def run(options: argparse.Namespace) -> None:
     experiments = [Experiment.prepare(recipe, interactions, seed, source) for seed in seeds]
     for note in experiments[0].interactions.notes[len(interactions.notes) :]:
         say(f"  {note}")
-    dataset = interactions.name
     del interactions  # The experiments hold what they need of it.
     runs = [_train(experiment, options, distribution) for experiment in experiments]
     if not distribution.is_chief:
         say(f"Worker {distribution.worker} is done; worker 0 writes the record and the export.")
         return
-    records = [record for record, _ in runs]
-    for summary in summarise(records):
-        print_summary(summary)
-    say(f"Records: {run_folder(options.output, recipe, dataset, 0).parent}")
-    if not options.no_export:
-        best = best_run(experiments[0].task, records)
-        version = export_run(experiments[best].refitted(), *runs[best], options.export_dir)
-        say(f"SavedModel: {version}")
+    _finish(experiments, runs, options)
 
 
 def _train_shards(
     options: argparse.Namespace, recipe: Recipe, seeds: list[int], distribution: Distribution
 ) -> None:
-    """Train on a folder of shards; there is no export, which needs what every user has in memory."""
+    """Train on a folder of shards."""
     refuse_columns(options)
     if distribution.strategy is not None:
         raise UsageError("Shards train on one device only.")
     shards = open_shards(options.data)
-    if not options.no_export:
-        raise UsageError("A model of shards is not exported, which needs all interactions: add --no-export.")
     say(f"{shards.name}: {len(shards):,} interactions in {len(shards.shards)} shards, read as training goes")
     experiments = [ShardedExperiment.of_shards(recipe, shards, seed) for seed in seeds]
     if experiments[0].task.evaluation == "ranking":
         say("  an item that the user has can be drawn as a negative")
     with reading_shards():
         runs = [_train(experiment, options, distribution) for experiment in experiments]
-    for summary in summarise([record for record, _ in runs]):
+    _finish(experiments, runs, options)
+
+
+def _finish(
+    experiments: Sequence[Experiment], runs: list[tuple[RunRecord, Path]], options: argparse.Namespace
+) -> None:
+    """Print the table of all seeds, and export the best one."""
+    records = [record for record, _ in runs]
+    for summary in summarise(records):
         print_summary(summary)
     say(f"Records: {runs[0][1].parent}")
+    if not options.no_export:
+        best = best_run(experiments[0].task, records)
+        version = export_run(experiments[best].refitted(), *runs[best], options.export_dir)
+        say(f"SavedModel: {version}")
 
 
 def best_run(task: Task, records: list[RunRecord]) -> int:

@@ -54,10 +54,12 @@ class Recommender(tf.Module):
         self.users = IdLookup(train.users, assets / USERS_FILE, "raw_user_ids")
         self.items = IdLookup(train.items, assets / ITEMS_FILE, "raw_item_ids")
         shape = (train.num_users + 1, train.num_items + 1)
-        known = [train] if fold_in is None else [train, fold_in]
-        kept = slice(None if exclude_seen else 0)
-        user = np.concatenate([part.user_id for part in known])[kept]
-        item = np.concatenate([part.item_id for part in known])[kept]
+        # Without need the columns are not touched: those of a training part on disk would be read.
+        known = [part for part in (train, fold_in) if part is not None] if exclude_seen else []
+        user, item = (
+            np.concatenate([np.empty(0, np.int32), *(getattr(part, f"{side}_id") for part in known)])
+            for side in ("user", "item")
+        )
         self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape, free_size=True, name="seen")
         popularity = train.item_counts().astype(np.float32)
         hidden = (popularity == 0) & scorer.hides_untrained

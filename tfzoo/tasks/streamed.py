@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -28,7 +29,7 @@ Element = tuple[NDArray, ...]
 
 @dataclass(frozen=True, eq=False)
 class StreamedTrain:
-    """The training part of shards, in the place of `Interactions`; it has no array of rows.
+    """The training part of shards, in the place of `Interactions`; training holds no array of its rows.
 
     Args:
         shards: the data.
@@ -76,6 +77,27 @@ class StreamedTrain:
     def rating_scale(self) -> tuple[float, float] | None:
         """Lowest and highest rating."""
         return self.shards.rating_scale
+
+    @property
+    def user_id(self) -> NDArray[np.int32]:
+        """Dense user ids of all rows: the first use of this or `item_id` reads both, 8 bytes a row."""
+        return self._pairs["user_id"]
+
+    @property
+    def item_id(self) -> NDArray[np.int32]:
+        """Dense item ids of all rows, see `user_id`."""
+        return self._pairs["item_id"]
+
+    @cached_property
+    def _pairs(self) -> dict[str, NDArray[np.int32]]:
+        columns = {name: np.empty(len(self), np.int32) for name in ("user_id", "item_id")}
+        start = 0
+        for block in self.shards.blocks("train", seed=None, held_out=self.held_out):
+            stop = start + len(block["user_id"])
+            for name, column in columns.items():
+                column[start:stop] = block[name]
+            start = stop
+        return columns
 
     @property
     def rating(self) -> NDArray[np.float32]:
