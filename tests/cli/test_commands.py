@@ -114,7 +114,7 @@ def test_compare_takes_seeds_that_there_are(there, capsys):
 def test_a_file_is_not_taken_for_a_named_data_set(there, tmp_path, capsys):
     RunRecord.load(there / RUN).model_copy(update={"data": {"dataset": "ml-100k"}}).save(tmp_path)
     assert main(["evaluate", "--run", str(tmp_path), "--data", "ratings.csv"]) == 2
-    assert "was trained on ml-100k; --data is for runs on a file" in capsys.readouterr().err
+    assert "was trained on ml-100k; --data is for runs on data of your own" in capsys.readouterr().err
 
 
 def test_evaluate_leaves_blank_what_a_record_of_another_version_lacks(there, tmp_path, capsys):
