@@ -17,7 +17,9 @@ def run_option(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/edrs-ml-100k-paper/seed-0"),
         help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
     )
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="where the run's own data, a file or shards, lies now"
+    )
 
 
 def device_options(parser: argparse.ArgumentParser) -> None:

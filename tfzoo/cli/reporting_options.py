@@ -119,5 +119,7 @@ def _compare(commands: Commands, exit_status: str) -> None:
 
 
 def _runs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the runs' own data file lies now")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="where the runs' own data, a file or shards, lies now"
+    )
     device_options(parser)

@@ -87,7 +87,9 @@ def _swap_candidates(commands: Commands, exit_status: str) -> None:
         "models that read rows of ratings, such as dcf",
     )
     parser.add_argument("--run", type=Path, help="folder of the run that was exported")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="where the run's own data file lies now")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="where the run's own data, a file or shards, lies now"
+    )
     parser.add_argument("--user-col", default="user_id", help="column of --ratings with the user ids")
     parser.add_argument("--item-col", default="item_id", help="column of --ratings with the item ids")
     parser.add_argument("--rating-col", default="rating", help="column of --ratings with the ratings")
