@@ -17,8 +17,13 @@ def run_option(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/edrs-ml-100k-paper/seed-0"),
         help="folder of the run (default: runs/edrs-ml-100k-paper/seed-0)",
     )
+    data_option(parser)
+
+
+def data_option(parser: argparse.ArgumentParser, whose: str = "run's") -> None:
+    """Add ``--data``, which says where the data of finished runs has gone."""
     parser.add_argument(
-        "--data", type=Path, metavar="PATH", help="where the run's own data, a file or shards, lies now"
+        "--data", type=Path, metavar="PATH", help=f"where the {whose} own data, a file or shards, lies now"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tfzoo.cli.options import Commands, device_options
+from tfzoo.cli.options import Commands, data_option, device_options
 
 
 def add_reporting_commands(commands: Commands, exit_status: str) -> None:
@@ -119,7 +119,5 @@ def _compare(commands: Commands, exit_status: str) -> None:
 
 
 def _runs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", type=Path, metavar="PATH", help="where the runs' own data, a file or shards, lies now"
-    )
+    data_option(parser, "runs'")
     device_options(parser)

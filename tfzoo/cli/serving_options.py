@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfzoo.cli.options import Commands, run_option
+from tfzoo.cli.options import Commands, data_option, run_option
 
 
 def add_serving_commands(commands: Commands, exit_status: str) -> None:
@@ -87,9 +87,7 @@ def _swap_candidates(commands: Commands, exit_status: str) -> None:
         "models that read rows of ratings, such as dcf",
     )
     parser.add_argument("--run", type=Path, help="folder of the run that was exported")
-    parser.add_argument(
-        "--data", type=Path, metavar="PATH", help="where the run's own data, a file or shards, lies now"
-    )
+    data_option(parser)
     parser.add_argument("--user-col", default="user_id", help="column of --ratings with the user ids")
     parser.add_argument("--item-col", default="item_id", help="column of --ratings with the item ids")
     parser.add_argument("--rating-col", default="rating", help="column of --ratings with the ratings")

@@ -85,9 +85,9 @@ class ReconstructionTask(RankingTask):
 
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
             inputs = features.inputs(gather(users, rows), matrix)
-            row = matrix.dense(gather(users, rows))
             draw = tf.stack([tf.constant(seed + 1, tf.int64), number + offset])
-            return inputs, {"counts": self._counted(row, draw)}, tf.cast(rows >= 0, tf.float32)
+            counts = self._counted(inputs["user_row"], draw)
+            return inputs, {"counts": counts}, tf.cast(rows >= 0, tf.float32)
 
         return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
