@@ -192,22 +192,6 @@ def test_full_ranking_by_hand(split, scores, monkeypatch, scores_per_call):
     assert measure.parts == ("validation", "test")
 
 
-def test_scores_that_take_memory_are_made_for_fewer_users_at_once(split, scores, monkeypatch):
-    class Hidden(FixedScores):
-        floats_per_score = 10
-        users_at_once = 0
-
-        def score_items(self, user_id):
-            self.users_at_once = user_id.shape[0]
-            return super().score_items(user_id)
-
-    expected = evaluator(scores, split).evaluate("test")
-    monkeypatch.setattr(ranking, "FLOATS_PER_CALL", 10 * 2 * (ITEMS + 1))
-    scorer = Hidden(scores)
-    assert evaluator(scorer, split).evaluate("test") == expected
-    assert scorer.users_at_once == 2
-
-
 def test_the_reference_notices_what_is_masked(split, scores):
     """Without masks, and with all items eligible, the figures are others."""
     cutoffs = (3,)

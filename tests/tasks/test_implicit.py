@@ -7,8 +7,9 @@ import tensorflow as tf
 from tests.zoo import build, models_of, table
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
+from tfzoo.layers import catalogue_scores
 from tfzoo.models import create_model
-from tfzoo.tasks import ImplicitSettings, ImplicitTask, get_task
+from tfzoo.tasks import ImplicitSettings, ImplicitTask, get_task, implicit
 from tfzoo.tasks.implicit import InteractionFeatures, logit_model
 from tfzoo.training.settings import parse
 
@@ -317,11 +318,34 @@ def test_lists_and_catalogues_have_one_score_and_pairs_the_models_output(name, t
     assert np.ptp(catalogue) > 0.1
 
 
-def test_hidden_layers_are_known_to_take_memory(train):
-    features = InteractionFeatures(("user_id", "item_id"), train)
-    for name, options, expected in (("gmf", {}, 1), ("bpr-mf", {}, 1), ("neumf", {"layers": (8, 24, 6)}, 24)):
-        model = create_model(name, USERS, ITEMS, **options)
-        assert ImplicitTask().scorer(model, features).floats_per_score == expected
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize(
+    ("name", "options", "floats", "sizes"),
+    [
+        ("gmf", {}, 1, [5]),
+        ("neumf", {"layers": (8, 24, 6)}, 2 * 24 * (ITEMS + 1), [2]),
+        ("neumf", {"layers": (8, 24, 6)}, 5 * 24 * (ITEMS + 1), [5]),
+        ("neumf", {"layers": (8, 24, 6)}, 1, [1]),
+    ],
+)
+def test_hidden_layers_score_a_few_users_at_once(
+    train, monkeypatch, name, options, floats, sizes, jit_compile
+):
+    model = create_model(name, USERS, ITEMS, **options)
+    scorer = ImplicitTask().scorer(model, InteractionFeatures(("user_id", "item_id"), train))
+    users = tf.constant([2, 0, USERS, 1, 1])
+    expected = scorer.score_items(users).numpy()
+    seen = []
+
+    def noted(head, block, items):
+        seen.append(block.shape[0])
+        return catalogue_scores(head, block, items)
+
+    monkeypatch.setattr(implicit, "FLOATS_AT_ONCE", floats)
+    monkeypatch.setattr(implicit, "catalogue_scores", noted)
+    found = tf.function(scorer.score_items, jit_compile=jit_compile)(users).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert sorted(set(seen)) == sizes
 
 
 def test_scores_follow_the_weights_after_a_refresh(train):

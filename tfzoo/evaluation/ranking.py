@@ -20,8 +20,6 @@ from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingTask
 
 SCORES_PER_CALL = 2**21
-# Hidden layers make many numbers for a score; more of them at once than this are slower than a call more.
-FLOATS_PER_CALL = 2**24
 # Users times items whose roles are kept from one evaluation to the next, a byte each.
 ROLES_KEPT = 2**28
 UNRANKED, RELEVANT, OTHER = np.uint8(0), np.uint8(1), np.uint8(2)
@@ -119,8 +117,7 @@ class _Full:
         self.users = np.unique(cases.user_id).astype(np.int32)
         self._relevant, self._seen = interaction_rows([cases]), interaction_rows(known)
         self._eligible = tf.constant(eligible)
-        at_once = min(SCORES_PER_CALL, FLOATS_PER_CALL // scorer.floats_per_score)
-        self._batch = size = int(np.clip(at_once // len(eligible), 1, len(self.users)))
+        self._batch = size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
         self._roles = tf.function(self._roles_of, input_signature=[tf.TensorSpec([size], tf.int32)])
         self._keys = _key_function(scorer.score_items, scorer.supports_jit)
         self._kept: list[tf.Tensor] | None = [] if len(self.users) * len(eligible) <= ROLES_KEPT else None

@@ -45,14 +45,12 @@ class Scorer(tf.Module):
         reads_history: `score_history` works: a user who was never seen can be scored.
         hides_untrained: items without a training interaction are never recommended.
         supports_jit: `score_items` and `score_candidates` can be compiled with XLA.
-        floats_per_score: how many numbers `score_items` has in memory at once for each score.
     """
 
     output_name: str = "score"
     reads_history: bool = False
     hides_untrained: bool = True
     supports_jit: bool = False
-    floats_per_score: int = 1
 
     def refresh(self) -> None:
         """Compute anew what depends on the weights alone, such as all item vectors."""

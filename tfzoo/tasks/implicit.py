@@ -22,6 +22,9 @@ from tfzoo.tasks.factors import Factors, fold
 from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
 
+# Hidden layers make many numbers for a score: this many at once, in bytes four times as much, fit a cache.
+FLOATS_AT_ONCE = 2**21
+
 
 class ImplicitSettings(RankingSettings):
     """Settings of the implicit task.
@@ -222,7 +225,7 @@ class ImplicitScorer(Scorer):
         self.model, self._features = model, features
         self._towers = {side: model.get_layer(f"{side}_tower") for side in SIDES}
         self._head = model.get_layer("head")
-        self.floats_per_score = max(getattr(layer, "units", 1) for layer in self._head.layers)
+        self._floats_per_score = max(getattr(layer, "units", 1) for layer in self._head.layers)
         self._item_tower = compiled_tower(model, features, "item")
         vectors = all_vectors(self._item_tower, features, "item")
         self.item_vectors = tf.Variable(vectors, trainable=False, name="item_vectors")
@@ -244,9 +247,15 @@ class ImplicitScorer(Scorer):
         return self._head(vectors, training=False)
 
     def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
-        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``."""
-        users = self._vectors("user", user_id)
-        return catalogue_scores(self._head, users, tf.convert_to_tensor(self.item_vectors))
+        """Return the score of every item: int32 ``[B]`` to float32 ``[B, num_items + 1]``.
+
+        A batch whose size is known beforehand passes through hidden layers a few users at a time.
+        """
+        users, items = self._vectors("user", user_id), tf.convert_to_tensor(self.item_vectors)
+        batch, at_once = user_id.shape[0], FLOATS_AT_ONCE // (self._floats_per_score * items.shape[0])
+        if self._floats_per_score == 1 or batch is None or batch <= max(at_once, 1):
+            return catalogue_scores(self._head, users, items)
+        return _in_blocks(lambda block: catalogue_scores(self._head, block, items), users, max(at_once, 1))
 
     def factors(self) -> Factors | None:
         """Return the unsquashed scores as inner products, where the head is one."""
@@ -267,6 +276,14 @@ class ImplicitScorer(Scorer):
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
         return self._towers[side](self._features.side(side, ids), training=False)
+
+
+def _in_blocks(function: Any, rows: tf.Tensor, size: int) -> tf.Tensor:
+    """Apply a function of rows to ``size`` of them at a time."""
+    count, width = rows.shape
+    blocks = tf.reshape(tf.pad(rows, [[0, -count % size], [0, 0]]), [-1, size, width])
+    found = tf.map_fn(function, blocks, fn_output_signature=tf.float32, parallel_iterations=1)
+    return tf.reshape(found, [-1, found.shape[-1]])[:count]
 
 
 def logit_model(model: keras.Model) -> keras.Model:
