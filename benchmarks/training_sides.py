@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfzoo.data.pipelines import untuned
 from tfzoo.experiment import Experiment
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.trainer import Trainer
@@ -183,12 +184,14 @@ class PipelineAlone:
         self.examples = task.num_examples(features, train)
         self._blocks = -(-steps // 64)
         self._elements: Iterator[Any] = iter(
-            task.train_dataset(
-                features,
-                train,
-                batch_size=size,
-                seed=experiment.seed,
-                steps_per_block=-(-steps // self._blocks),
+            untuned(
+                task.train_dataset(
+                    features,
+                    train,
+                    batch_size=size,
+                    seed=experiment.seed,
+                    steps_per_block=-(-steps // self._blocks),
+                )
             )
         )
 

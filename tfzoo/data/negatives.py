@@ -103,7 +103,7 @@ class NegativeSampler(tf.Module):
     def _list_unknown(self, interactions: Interactions) -> None:
         """Write the unknown items of all users down, one user after the other."""
         num_users, num_items = interactions.num_users, interactions.num_items
-        user, item, per_user = _known_items(interactions)
+        user, item, per_user = known_items(interactions)
         unknown = np.ones((num_users + 1, num_items), bool)
         unknown[user, item - 1] = False
         items = np.arange(1, num_items + 1, dtype=np.min_scalar_type(num_items))
@@ -114,7 +114,7 @@ class NegativeSampler(tf.Module):
 
     def _skip_known(self, interactions: Interactions, weights: NDArray, cumulative: NDArray) -> None:
         """Lay all users' known items on one line: user ``u`` has the keys from ``u * total``."""
-        user, item, per_user = _known_items(interactions)
+        user, item, per_user = known_items(interactions)
         starts = np.cumsum(per_user) - per_user
         if self.uniform:
             # The mass of the first n known items is n: there is no table to keep.
@@ -137,8 +137,18 @@ class NegativeSampler(tf.Module):
         self.known_mass = tf.constant(np.diff(mass_before_user, append=mass), tf.int64)
 
 
-def _known_items(interactions: Interactions) -> tuple[NDArray, NDArray, NDArray]:
-    """Return users and items of the known pairs, each once and in order, and how many a user has."""
+def known_items(interactions: Interactions) -> tuple[NDArray, NDArray, NDArray]:
+    """Return users and items of the known pairs, each once and in order, and how many a user has.
+
+    Args:
+        interactions: rows of pairs; those with the unknown user or item are left out.
+
+    Returns:
+        int32 ``[n]``, int32 ``[n]``, and int64 ``[num_users + 1]``.
+
+    Raises:
+        DataError: a user has interacted with every item, so that none is left to draw.
+    """
     num_items = interactions.num_items
     rows = first_of_cells(interactions.user_id, interactions.item_id, num_items + 1)
     user, item = interactions.user_id[rows], interactions.item_id[rows]

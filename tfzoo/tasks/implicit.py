@@ -12,7 +12,7 @@ from keras import ops
 from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.negatives import NegativeSampler
+from tfzoo.data.negatives import NegativeSampler, known_items
 from tfzoo.data.pipelines import gather, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
@@ -85,7 +85,8 @@ class ImplicitTask(RankingTask):
             return
         # Few users have as many rows as there are items; theirs alone can be rows of all items.
         busy = np.flatnonzero(train.user_counts()[1:] >= train.num_items) + 1
-        NegativeSampler(train.take(np.flatnonzero(np.isin(train.user_id, busy))))
+        if len(busy):
+            known_items(train.take(np.flatnonzero(np.isin(train.user_id, busy))))
 
     def check(self, interactions: Interactions) -> None:
         """Raise `DataError` where labels are to be ratings and there are none above 0."""
