@@ -253,10 +253,10 @@ class ImplicitScorer(Scorer):
         A batch whose size is known beforehand passes through hidden layers a few users at a time.
         """
         users, items = self._vectors("user", user_id), tf.convert_to_tensor(self.item_vectors)
-        batch, at_once = user_id.shape[0], FLOATS_AT_ONCE // (self._floats_per_score * items.shape[0])
-        if self._floats_per_score == 1 or batch is None or batch <= max(at_once, 1):
+        batch, at_once = user_id.shape[0], max(1, FLOATS_AT_ONCE // (self._floats_per_score * items.shape[0]))
+        if self._floats_per_score == 1 or batch is None or batch <= at_once:
             return catalogue_scores(self._head, users, items)
-        return _in_blocks(lambda block: catalogue_scores(self._head, block, items), users, max(at_once, 1))
+        return _in_blocks(lambda block: catalogue_scores(self._head, block, items), users, at_once)
 
     def factors(self) -> Factors | None:
         """Return the unsquashed scores as inner products, where the head is one."""
