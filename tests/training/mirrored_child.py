@@ -43,6 +43,12 @@ CASES = {
         RatingTask(RatingSettings(examples="users")),
         {"batch_size": 7, "jit_compile": False},
     ),
+    "shared rows": (
+        "dmf",
+        {"user_units": (6, 4), "item_units": (5, 4), "initial_stddev": 0.3},
+        ImplicitTask(ImplicitSettings(negatives=1)),
+        {"batch_size": 51},
+    ),
 }
 
 

@@ -52,7 +52,7 @@ class SparseRows(tf.Module):
         Args:
             rows: int32, any shape ``[...]``.
             masked: int32, same shape; one column a row whose entry is left out (the target
-                cell of a training example, which the model must not see).
+                cell of a training example, which the model must not see), -1 for none.
 
         Returns:
             float32 ``[..., num_columns]``, zero where there is no entry.
@@ -108,6 +108,8 @@ class DenseRows:
         if masked is None:
             return found
         count = tf.size(rows)
-        cells = tf.stack([tf.range(count), tf.reshape(masked, [-1])], axis=1)
+        column = tf.reshape(masked, [-1])
+        cells = tf.stack([tf.range(count), tf.maximum(column, 0)], axis=1)
         flat = tf.reshape(found, [count, self.matrix.shape[1]])
-        return tf.reshape(tf.tensor_scatter_nd_update(flat, cells, tf.zeros([count])), tf.shape(found))
+        values = tf.where(column < 0, tf.gather_nd(flat, cells), 0.0)
+        return tf.reshape(tf.tensor_scatter_nd_update(flat, cells, values), tf.shape(found))

@@ -180,6 +180,10 @@ class Task(ABC):
         """Number of batches of an epoch."""
         return math.ceil(self.num_examples(features, train) / batch_size)
 
+    def batches_differ(self, features: Any, batch_size: int) -> bool:
+        """Whether batches differ in shape, so that no two can be stacked and XLA would compile each anew."""
+        return False
+
     @abstractmethod
     def train_dataset(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,16 @@ from tfzoo.errors import DataError, UsageError
 from tfzoo.layers import catalogue_scores
 from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays
 from tfzoo.tasks.factors import Factors, fold
-from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
+from tfzoo.tasks.pair_features import (
+    SHARED,
+    SIDES,
+    PairFeatures,
+    all_vectors,
+    compiled_tower,
+    fill_unseen_ids,
+    pair_vectors,
+    shares_rows,
+)
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
 
 # Hidden layers make many numbers for a score: this many at once, in bytes four times as much, fit a cache.
@@ -63,10 +73,11 @@ class ImplicitSettings(RankingSettings):
 class ImplicitTask(RankingTask):
     """Tells the items that a user has interacted with from items drawn at random.
 
-    With the loss ``bce`` a batch holds the inputs that the model asks for, see `PairFeatures`
-    (``user_id``, ``item_id`` int32 ``[B]``, or rows), and the label ``label`` float32 ``[B]``; an
+    With the loss ``bce`` a batch holds the inputs that the model asks for (``user_id``, ``item_id``
+    int32 ``[B]``, or rows, see `PairFeatures`), and the label ``label`` float32 ``[B]``; an
     epoch has ``1 + negatives`` examples for every distinct positive. With ``bpr`` there is a
-    ``negative_id`` int32 ``[B]`` beside each positive.
+    ``negative_id`` int32 ``[B]`` beside each positive. In large batches pairs share the rows that
+    they read, see `PairFeatures.distinct_inputs`.
     """
 
     name = "implicit"
@@ -113,8 +124,19 @@ class ImplicitTask(RankingTask):
         return features.num_positives * self._examples_per_positive
 
     @property
+    def shared_inputs(self) -> frozenset[str]:
+        """Rows that several pairs of a batch share."""
+        return frozenset(f"{SHARED}{side}_{kind}" for side in SIDES for kind in ("row", "features"))
+
+    @property
     def _examples_per_positive(self) -> int:
         return self.settings.negatives + (self.settings.loss == "bce")
+
+    def batches_differ(self, features: InteractionFeatures, batch_size: int) -> bool:
+        """Whether pairs share rows, which those of large batches do, see `PairFeatures.distinct_inputs`."""
+        # A negative that may be a known item is left out of its rows too, so that nobody shares any.
+        some_share = self.settings.reject_known or not self.settings.mask_target
+        return some_share and batch_size >= features.shared_from
 
     def train_dataset(
         self,
@@ -143,6 +165,11 @@ class ImplicitTask(RankingTask):
             first_epoch=first_epoch,
             steps_per_block=steps_per_block,
         )
+        shared = self.batches_differ(features, batch_size)
+        if shared and steps_per_block != 1:
+            raise ValueError(
+                f"Pairs that share rows come one batch at a time. Received: steps_per_block={steps_per_block}"
+            )
 
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
             positive = tf.where(rows >= 0, rows // times, rows)
@@ -155,7 +182,12 @@ class ImplicitTask(RankingTask):
                 return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
             is_positive = rows % times == 0
             other = tf.where(is_positive, item, negative)
-            inputs = features.inputs(user, other, mask_target=self.settings.mask_target, rows=matrix)
+            if shared:
+                alone = is_positive[0] if self.settings.mask_target else None
+                inputs = features.distinct_inputs(user[0], other[0], alone=alone, rows=matrix)
+                inputs = {name: value[tf.newaxis] for name, value in inputs.items()}
+            else:
+                inputs = features.inputs(user, other, mask_target=self.settings.mask_target, rows=matrix)
             label = weight if labels is None else gather(labels, positive)
             label = tf.where(is_positive, label, 0.0)
             return inputs, {"label": label}, weight
@@ -177,20 +209,19 @@ class ImplicitTask(RankingTask):
         self, model: keras.Model, inputs: Tensors, labels: Tensors, weight: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, State]:
         """Return binary cross-entropy on logits, or ``-log sigmoid(positive - negative)``."""
-        raw = logit_model(model)
         if self.settings.loss == "bpr":
             user, item = inputs["user_id"], inputs["item_id"]
             both = {
                 "user_id": tf.concat([user, user], 0),
                 "item_id": tf.concat([item, inputs["negative_id"]], 0),
             }
-            positive, negative = tf.split(raw(both, training=True), 2)
+            score, penalty = _logits(model, both)
+            positive, negative = tf.split(score, 2)
             each = ops.softplus(negative - positive)
         else:
-            score = raw(inputs, training=True)
+            score, penalty = _logits(model, inputs)
             # softplus(s) - s * label is the cross-entropy of a logit, without overflow.
             each = ops.softplus(score) - score * labels["label"]
-        penalty = sum(raw.losses, tf.constant(0.0))
         count = tf.maximum(tf.reduce_sum(weight), 1.0)
         return tf.reduce_sum(each * weight) / count + penalty, state
 
@@ -204,11 +235,19 @@ class ImplicitTask(RankingTask):
 
 
 class InteractionFeatures(PairFeatures):
-    """The inputs of a model of interactions, and how many distinct ones there are."""
+    """The inputs of a model of interactions, and how many distinct ones there are.
+
+    Attributes:
+        num_positives: number of distinct interactions.
+        shared_from: batches of so many pairs hold a row that several pairs read once.
+    """
 
     def __init__(self, names: Collection[str], source: Interactions) -> None:
         super().__init__(names, source)
         self.num_positives = len(distinct_rows(source))
+        rows = [self.num_ids[side] for side in self.row_sides]
+        # In smaller batches few pairs share a row, and one call can run several steps.
+        self.shared_from = min(rows) if rows else math.inf
 
 
 class ImplicitScorer(Scorer):
@@ -285,6 +324,19 @@ def _in_blocks(function: Any, rows: tf.Tensor, size: int) -> tf.Tensor:
     blocks = tf.reshape(tf.pad(rows, [[0, -count % size], [0, 0]]), [-1, size, width])
     found = tf.map_fn(function, blocks, fn_output_signature=tf.float32, parallel_iterations=1)
     return tf.reshape(found, [-1, found.shape[-1]])[:count]
+
+
+def _logits(model: keras.Model, inputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the unsquashed scores of the pairs of a batch, float32 ``[B]``, and the sum of the penalties."""
+    if shares_rows(inputs):
+        parts = [model.get_layer(name) for name in ("user_tower", "item_tower", "head")]
+        vectors = pair_vectors(model, inputs, training=True)
+        score = parts[-1]({name: vector[:, tf.newaxis] for name, vector in vectors.items()}, training=True)
+        score = score[:, 0]
+    else:
+        parts = [logit_model(model)]
+        score = parts[0](inputs, training=True)
+    return score, sum((loss for part in parts for loss in part.losses), tf.constant(0.0))
 
 
 def logit_model(model: keras.Model) -> keras.Model:

@@ -13,9 +13,12 @@ from tfzoo.data.rows import DenseRows, SparseRows
 from tfzoo.data.side_features import multi_hot
 from tfzoo.errors import UsageError
 from tfzoo.layers import IdEmbedding
-from tfzoo.tasks.base import Features
+from tfzoo.tasks.base import Features, Tensors
 
 SIDES = ("user", "item")
+
+# Stands before the names of inputs that several pairs of a batch share.
+SHARED = "shared_"
 
 Rows = Mapping[str, SparseRows | DenseRows]
 
@@ -31,6 +34,7 @@ class PairFeatures(Features):
 
     Attributes:
         ids_per_call: for how many ids a tower is applied at once, which bounds the memory.
+        row_sides: sides whose tower reads rows and no ids, so that pairs can share its vectors.
     """
 
     ids_per_call = 2048
@@ -40,6 +44,7 @@ class PairFeatures(Features):
         self.names = tuple(names)
         self.num_ids = {"user": source.num_users, "item": source.num_items}
         self.reads_rows = "user_row" in names or "item_row" in names
+        self.row_sides = tuple(side for side in SIDES if f"{side}_row" in names and f"{side}_id" not in names)
         shape = (source.num_users + 1, source.num_items + 1)
         self.rows: dict[str, SparseRows] = {}
         self.tables: dict[str, tf.Variable] = {}
@@ -87,6 +92,45 @@ class PairFeatures(Features):
             inputs.update(self.side(side, ids[side], masked=masked, rows=rows))
         return inputs
 
+    def distinct_inputs(
+        self, user_id: tf.Tensor, item_id: tf.Tensor, *, alone: tf.Tensor | None, rows: Rows | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for pairs of ids, with a row that several pairs share once.
+
+        A tower over rows costs far more than a look-up of its vector; see `pair_vectors`.
+
+        Args:
+            user_id: int32 ``[B]``.
+            item_id: int32 ``[B]``.
+            alone: bool ``[B]``, the pairs that are left out of their own two rows, which nobody
+                shares then; None for none.
+            rows: what rows are read from, `rows_in_memory`; None for the sparse ones.
+
+        Returns:
+            For each of `row_sides` its inputs ``[R, ...]``, `SHARED` before their names, and
+            ``<side>_place`` int32 ``[B]``, which of them is the pair's. For another side its inputs
+            ``[B, ...]``.
+        """
+        ids = {"user": user_id, "item": item_id}
+        other = {"user": item_id, "item": user_id}
+        inputs: dict[str, tf.Tensor] = {}
+        for side in SIDES:
+            masked = None if alone is None else tf.where(alone, other[side], -1)
+            if side not in self.row_sides:
+                inputs.update(self.side(side, ids[side], masked=masked, rows=rows))
+                continue
+            key, count = ids[side], self.num_ids[side] + 1
+            if alone is not None:
+                # Its place among the pairs, above all ids: nobody has the same key.
+                key = tf.where(alone, count + tf.range(tf.size(key)), key)
+            distinct, place = tf.unique(key)
+            first = tf.math.unsorted_segment_min(tf.range(tf.size(key)), place, tf.size(distinct))
+            masked = None if masked is None else tf.gather(masked, first)
+            found = self.side(side, tf.gather(ids[side], first), masked=masked, rows=rows)
+            inputs.update({f"{SHARED}{name}": value for name, value in found.items()})
+            inputs[f"{side}_place"] = place
+        return inputs
+
     def side(
         self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None, rows: Rows | None = None
     ) -> dict[str, tf.Tensor]:
@@ -95,7 +139,7 @@ class PairFeatures(Features):
         Args:
             side: ``"user"`` or ``"item"``.
             ids: int32 of any shape.
-            masked: the same shape, the cell of each row that is left out.
+            masked: the same shape, the cell of each row that is left out, -1 for none.
             rows: what rows are read from, `rows_in_memory`; None for the sparse ones.
         """
         rows = self.rows if rows is None else rows
@@ -107,6 +151,32 @@ class PairFeatures(Features):
         if side in self.tables:
             inputs[f"{side}_features"] = tf.gather(self.tables[side], ids)
         return inputs
+
+
+def shares_rows(inputs: Collection[str]) -> bool:
+    """Whether inputs of these names are those of `PairFeatures.distinct_inputs`."""
+    return any(f"{side}_place" in inputs for side in SIDES)
+
+
+def pair_vectors(model: keras.Model, inputs: Tensors, *, training: bool) -> dict[str, tf.Tensor]:
+    """Return the vectors of pairs whose rows are shared.
+
+    Args:
+        model: a model with a ``user_tower`` and an ``item_tower``.
+        inputs: of `PairFeatures.distinct_inputs`.
+        training: whether dropout is on.
+
+    Returns:
+        ``user_vector`` and ``item_vector``, float32 ``[B, w]``.
+    """
+    vectors = {}
+    for side in SIDES:
+        tower, place = model.get_layer(f"{side}_tower"), inputs.get(f"{side}_place")
+        before = "" if place is None else SHARED
+        own = {tensor.name: inputs[f"{before}{tensor.name}"] for tensor in tower.inputs}
+        vector = tower(own, training=training)
+        vectors[f"{side}_vector"] = vector if place is None else tf.gather(vector, place)
+    return vectors
 
 
 def compiled_tower(model: keras.Model, features: PairFeatures, side: str) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -107,8 +107,10 @@ class TrainingSettings(Settings):
             for as many epochs; the test figures are of that model.
         average: momentum of the running average of the weights; the averaged weights are
             validated, kept and exported. 0 for none.
-        steps_per_call: steps that one call of the compiled program runs; null to choose.
-        jit_compile: compile the training step with XLA; null for wherever it helps.
+        steps_per_call: steps that one call of the compiled program runs; null to choose. It is 1
+            where the batches differ in shape, as those of pairs that share rows of the matrix do.
+        jit_compile: compile the training step with XLA; null for wherever it helps. It never is
+            where the batches differ in shape.
         checkpoint_seconds: least time between two checkpoints.
     """
 

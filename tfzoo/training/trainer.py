@@ -70,8 +70,9 @@ class Trainer:
         self.settings, self.seed = settings, seed
         # A larger batch would compute on padding: a model of rows has as many examples as there are users.
         self._batch_size = min(settings.batch_size, max(1, task.num_examples(features, train)))
+        self._batches_differ = task.batches_differ(features, self._batch_size)
         self._steps = steps = task.steps_per_epoch(features, train, self._batch_size)
-        self._steps_per_call = settings.steps_per_call or self._choose_steps_per_call(steps)
+        self._steps_per_call = self._choose_steps_per_call(steps)
         self._blocks = math.ceil(steps / self._steps_per_call)
         self._weights = model.trainable_variables
         with self._distribution.scope():
@@ -286,6 +287,8 @@ class Trainer:
         assign(self._averages.variables, groups["averages"])
 
     def _use_xla(self) -> bool:
+        if self._batches_differ:
+            return False
         if self.settings.jit_compile is not None:
             return self.settings.jit_compile
         # Over rows the step is one large product, which runs faster outside XLA on a CPU.
@@ -295,6 +298,10 @@ class Trainer:
 
     def _choose_steps_per_call(self, steps: int) -> int:
         """Divide an epoch evenly into blocks that are long, but small in memory."""
+        if self._batches_differ:
+            return 1
+        if self.settings.steps_per_call is not None:
+            return self.settings.steps_per_call
         floats = sum(math.prod(tensor.shape[1:]) for tensor in self.model.inputs)
         longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self._batch_size))
         blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
