@@ -20,6 +20,7 @@ from tfzoo.layers.pair_head import (
     neumf_head,
 )
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
+from tfzoo.layers.product_dense import ProductDense
 from tfzoo.layers.set_embedding import BaselineResiduals, SetEmbedding
 from tfzoo.layers.stored_users import StoredUsers
 from tfzoo.layers.text import TextConvolution, TextWindows, WordTable, text_tower
@@ -49,6 +50,7 @@ __all__ = [
     "PairDense",
     "PairDot",
     "PairOutput",
+    "ProductDense",
     "RowResiduals",
     "SetEmbedding",
     "SquaredError",

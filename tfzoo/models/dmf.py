@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfzoo.layers import cosine_pair_head, cosine_rating_head, implicit_model, two_tower_model
+from tfzoo.layers import ProductDense, cosine_pair_head, cosine_rating_head, implicit_model, two_tower_model
 from tfzoo.models.registry import Paper, register_model
 
 PAPER = Paper(
@@ -30,9 +30,10 @@ def DMF(
 ) -> keras.Model:
     """Cosine of a tower over a user's row and a tower over an item's column of the rating matrix.
 
-    Eq. 4 to 7: the first layer of each tower is linear without a bias, the next ones are relu; the
-    cosine is kept above 1e-6 and taken for a probability. The task's ``labels: rating`` makes the
-    paper's normalised cross-entropy of it, ``labels: binary`` plain cross-entropy.
+    Eq. 4 to 7: the first layer of each tower is linear without a bias, so that it and the second one
+    are trained as a product, see `ProductDense`; from the second on they are relu. The cosine is kept
+    above 1e-6 and taken for a probability. The task's ``labels: rating`` makes the paper's normalised
+    cross-entropy of it, ``labels: binary`` plain cross-entropy.
 
     Args:
         num_users: number of known users.
@@ -118,13 +119,14 @@ def _towers(
 
 def _tower(side: str, row_length: int, units: tuple[int, ...], initial_stddev: float) -> keras.Model:
     row = keras.Input((row_length,), dtype="float32", name=f"{side}_row")
-    vector: Any = row
-    for number, width in enumerate(units):
-        # An initialiser gives the same numbers whenever it is used again: one for each layer.
-        start = keras.initializers.RandomNormal(stddev=initial_stddev)
-        first = number == 0
-        vector = layers.Dense(
-            width, use_bias=not first, activation=None if first else "relu", kernel_initializer=start
-        )(vector)
+    # An initialiser gives the same numbers whenever it is used again: one for each layer.
+    starts = [keras.initializers.RandomNormal(stddev=initial_stddev) for _ in units]
+    if len(units) == 1:
+        vector: Any = layers.Dense(units[0], use_bias=False, kernel_initializer=starts[0])(row)
+    else:
+        first = {"inner_initializer": starts[0], "kernel_initializer": starts[1]}
+        vector = ProductDense(units[0], units[1], "relu", **first)(row)
+    for width, start in zip(units[2:], starts[2:], strict=True):
+        vector = layers.Dense(width, "relu", kernel_initializer=start)(vector)
     vector = layers.Activation("linear", dtype="float32", name="vector")(vector)
     return keras.Model({f"{side}_row": row}, vector, name=f"{side}_tower")
