@@ -15,7 +15,7 @@ def both(activation="relu"):
     """Return the layer, and two dense layers with the same weights, over 7 inputs."""
     one = keras.Sequential([keras.Input((7,)), ProductDense(5, 3, activation)])
     two = keras.Sequential([keras.Input((7,)), layers.Dense(5, use_bias=False), layers.Dense(3, activation)])
-    two.set_weights(one.get_weights()[:2] + [np.array([0.1, -0.2, 0.3])])
+    two.set_weights([*one.get_weights()[:2], np.array([0.1, -0.2, 0.3])])
     one.set_weights(two.get_weights())
     return one, two
 
