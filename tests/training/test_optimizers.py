@@ -136,8 +136,8 @@ def test_without_momentum_there_are_no_velocities():
     optimizers = [GRU4RecAdagrad(0.1, momentum) for momentum in (0.0, 0.5)]
     for optimizer in optimizers:
         optimizer.build([keras.Variable(np.zeros((3, 2), np.float32))])
-    # Step counter and learning rate come first.
-    assert [len(optimizer.variables) for optimizer in optimizers] == [3, 4]
+    # Step counter and learning rate come first, then the sums and the marks of the rows.
+    assert [len(optimizer.variables) for optimizer in optimizers] == [4, 5]
 
 
 def test_it_can_be_written_down_and_read_again():

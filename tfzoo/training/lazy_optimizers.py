@@ -46,11 +46,7 @@ class _Lazy(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        # Of 64 bits, since TensorFlow keeps and indexes variables of int32 on no GPU.
-        self._marks = [
-            self.add_variable(shape=variable.shape[:1], dtype="int64", name=f"mark_{index}")
-            for index, variable in enumerate(variables)
-        ]
+        self._marks = marks_of_rows(self, variables)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Change the variables by their gradients, as `keras.optimizers.Optimizer.apply` does."""
@@ -73,7 +69,7 @@ class _Lazy(keras.optimizers.Optimizer):
             return
         index = self._get_variable_index(variable)
         values = tf.cast(gradient.values, variable.dtype)
-        values = _sum_of_equal_rows(gradient.indices, values, self._marks[index].value)
+        values = sum_of_equal_rows(gradient.indices, values, self._marks[index].value)
         change = self.change_of_rows(index, gradient.indices, values, tf.cast(learning_rate, variable.dtype))
         _rewrite(variable, gradient.indices, lambda rows: rows - change)
 
@@ -158,7 +154,16 @@ def _rewrite(variable: tf.Variable, rows: tf.Tensor, change: Callable[[tf.Tensor
     return tf.gather(variable, rows)
 
 
-def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, marks: tf.Variable) -> tf.Tensor:
+def marks_of_rows(optimizer: keras.Optimizer, variables: list[keras.Variable]) -> list[keras.Variable]:
+    """Make what `sum_of_equal_rows` marks the rows of each variable with, among the optimizer's variables."""
+    # Of 64 bits, since TensorFlow keeps and indexes variables of int32 on no GPU.
+    return [
+        optimizer.add_variable(shape=variable.shape[:1], dtype="int64", name=f"mark_{index}")
+        for index, variable in enumerate(variables)
+    ]
+
+
+def sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, marks: tf.Variable) -> tf.Tensor:
     """Return, in each place, the sum of the values of all places with the same row number.
 
     ``tf.unique`` does not exist under XLA, sorting is slow there, and a fresh array of marks would
@@ -167,7 +172,8 @@ def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, marks: tf.Variable) -
     Args:
         rows: row numbers ``[n]``.
         values: ``[n, ...]``.
-        marks: int64, an entry a row of the table; becomes the number of one of the row's places.
+        marks: int64, an entry a row of the table, see `marks_of_rows`; becomes the number of one of the
+            row's places.
     """
     marks.scatter_update(tf.IndexedSlices(tf.range(tf.size(rows, tf.int64)), rows))
     place = tf.gather(marks, rows)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam
+from tfzoo.training.lazy_optimizers import LazyAdagrad, LazyAdam, marks_of_rows, sum_of_equal_rows
 from tfzoo.training.settings import TrainingSettings
 
 
@@ -54,6 +54,7 @@ class GRU4RecAdagrad(keras.optimizers.Optimizer):
         super().build(variables)
         # One by one: Keras 3.9 and older have no call for all of them.
         self._sums = [self.add_variable_from_reference(one, name="sum_of_squares") for one in variables]
+        self._marks = marks_of_rows(self, variables)
         moved = variables if self.momentum else []
         self._velocities = [self.add_variable_from_reference(one, name="velocity") for one in moved]
 
@@ -64,17 +65,24 @@ class GRU4RecAdagrad(keras.optimizers.Optimizer):
         velocity = self._velocities[index].value if self.momentum else None
         rate = tf.cast(learning_rate, variable.dtype)
         if isinstance(gradient, tf.IndexedSlices):
-            self._update_rows(gradient, variable, total, velocity, rate)
+            marks = self._marks[index].value
+            self._update_rows(gradient, variable, total, velocity, marks, rate)
             return
         gradient = tf.cast(gradient, variable.dtype)
         step = -rate * gradient * tf.math.rsqrt(total.assign_add(tf.square(gradient)) + self.epsilon)
         variable.assign_add(step if velocity is None else velocity.assign(self.momentum * velocity + step))
 
     def _update_rows(
-        self, gradient: tf.IndexedSlices, variable: Any, total: Any, velocity: Any, rate: tf.Tensor
+        self,
+        gradient: tf.IndexedSlices,
+        variable: Any,
+        total: Any,
+        velocity: Any,
+        marks: tf.Variable,
+        rate: tf.Tensor,
     ) -> None:
         rows, values = gradient.indices, tf.cast(gradient.values, variable.dtype)
-        summed = _sum_of_equal_rows(rows, values, variable.shape[0])
+        summed = sum_of_equal_rows(rows, values, marks)
         # Each place of a repeated row gets the same numbers, so writing them twice does no harm.
         squares = tf.gather(total, rows) + tf.square(summed)
         step = -rate * summed * tf.math.rsqrt(squares + self.epsilon)
@@ -142,15 +150,3 @@ def gradients_of_rows(optimizer: keras.Optimizer, gradients: list[Any]) -> list[
     if plain_sgd or isinstance(inner, (LazyAdam, LazyAdagrad, GRU4RecAdagrad)):
         return gradients
     return [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
-
-
-def _sum_of_equal_rows(rows: tf.Tensor, values: tf.Tensor, num_rows: int) -> tf.Tensor:
-    """Return, in each place, the sum of the values of all places with the same row number.
-
-    ``tf.unique`` would do, but XLA has no such operation. Here each row number names one of its
-    places, the last one.
-    """
-    places = tf.range(tf.size(rows))
-    last = tf.tensor_scatter_nd_max(tf.zeros([num_rows], tf.int32), rows[:, tf.newaxis], places)
-    place = tf.gather(last, rows)
-    return tf.gather(tf.math.unsorted_segment_sum(values, place, tf.size(rows)), place)
