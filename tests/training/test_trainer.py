@@ -486,6 +486,28 @@ def test_xla_is_left_out_where_it_cannot_be_used_or_does_not_help(toy):
         assert not make_trainer(toy, "dcf", options={"tower_units": (6, 4)}, jit_compile=None)._use_xla()
 
 
+def test_a_compiled_update_of_the_weights_is_the_plain_one(toy, monkeypatch):
+    compiled = []
+
+    def function(python, **options):
+        compiled.append((python.__name__, options.get("jit_compile")))
+        return whole(python, **options)
+
+    whole, found = tf.function, []
+    monkeypatch.setattr(tf, "function", function)
+    for least in (1, 10**9):
+        monkeypatch.setattr("tfzoo.training.trainer.WEIGHTS_COMPILED_FROM", least)
+        options = {"tower_units": (6, 4), "input_dropout": 0.2}
+        settings = {"optimizer": "adam", "learning_rate": 0.01, "average": 0.9, "epochs": 2}
+        trainer = make_trainer(toy, "dcf", options=options, jit_compile=None, **settings)
+        trainer.features.supports_jit = False
+        trainer.fit(measured(trainer))
+        found.append(weights_of(trainer))
+    assert compiled.count(("_update", True)) == 1
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_validation_that_finds_no_numbers_names_the_learning_rate(toy):
     def validate():
         raise DataError("Metrics need finite scores.")

@@ -29,6 +29,8 @@ OnEpoch = Callable[[TrainingState], None]
 
 MAX_STEPS_PER_CALL = 64
 MAX_BLOCK_BYTES = 16 * 2**20
+# From so many weights on compiling their update saves more than it costs.
+WEIGHTS_COMPILED_FROM = 2**20
 
 
 class Trainer:
@@ -259,14 +261,21 @@ class Trainer:
                 # What a layer counts or draws from is kept the same on all devices, which XLA cannot do.
                 jit_compile=self._use_xla() and not self.model.non_trainable_variables,
             )
+            self._averages.update(optimizer.iterations.value)
         else:
             with tf.GradientTape() as tape:
                 loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
                 scaled = optimizer.scale_loss(loss)
-            gradients = tape.gradient(scaled, self._weights)
-            optimizer.apply(gradients_of_rows(optimizer, gradients), self._weights)
-        self._averages.update(optimizer.iterations.value)
+            gradients = gradients_of_rows(optimizer, tape.gradient(scaled, self._weights))
+            update = self._update
+            if self._compiles_update(gradients):
+                update = tf.function(update, jit_compile=True)
+            update(gradients)
         return loss, state
+
+    def _update(self, gradients: list[Any]) -> None:
+        self.model.optimizer.apply(gradients, self._weights)
+        self._averages.update(self.model.optimizer.iterations.value)
 
     def _all_finite(self) -> tf.Tensor:
         floats = [variable.value for variable in self.model.variables if "float" in variable.dtype]
@@ -295,6 +304,14 @@ class Trainer:
         on_cpu = not tf.config.get_visible_devices("GPU")
         possible = self.model.supports_jit and self.features.supports_jit
         return possible and not (on_cpu and self.features.reads_rows)
+
+    def _compiles_update(self, gradients: list[Any]) -> bool:
+        """Whether XLA updates the weights of a step that it does not compile, in one pass over memory."""
+        if self.settings.jit_compile is not None or self._use_xla():
+            return False
+        # Rows that a batch looks up may differ in number, and XLA would compile each number anew.
+        dense = not any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
+        return dense and sum(math.prod(weight.shape) for weight in self._weights) >= WEIGHTS_COMPILED_FROM
 
     def _choose_steps_per_call(self, steps: int) -> int:
         """Divide an epoch evenly into blocks that are long, but small in memory."""
