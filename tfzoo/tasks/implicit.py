@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -132,7 +131,7 @@ class ImplicitTask(RankingTask):
     def _examples_per_positive(self) -> int:
         return self.settings.negatives + (self.settings.loss == "bce")
 
-    def batches_differ(self, features: InteractionFeatures, batch_size: int) -> bool:
+    def batches_differ(self, features: PairFeatures, batch_size: int) -> bool:
         """Whether pairs share rows, which those of large batches do, see `PairFeatures.distinct_inputs`."""
         # A negative that may be a known item is left out of its rows too, so that nobody shares any.
         some_share = self.settings.reject_known or not self.settings.mask_target
@@ -235,19 +234,11 @@ class ImplicitTask(RankingTask):
 
 
 class InteractionFeatures(PairFeatures):
-    """The inputs of a model of interactions, and how many distinct ones there are.
-
-    Attributes:
-        num_positives: number of distinct interactions.
-        shared_from: batches of so many pairs hold a row that several pairs read once.
-    """
+    """The inputs of a model of interactions, and how many distinct ones there are."""
 
     def __init__(self, names: Collection[str], source: Interactions) -> None:
         super().__init__(names, source)
         self.num_positives = len(distinct_rows(source))
-        rows = [self.num_ids[side] for side in self.row_sides]
-        # In smaller batches few pairs share a row, and one call can run several steps.
-        self.shared_from = min(rows) if rows else math.inf
 
 
 class ImplicitScorer(Scorer):

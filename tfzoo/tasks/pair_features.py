@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 
 import keras
@@ -35,6 +36,8 @@ class PairFeatures(Features):
     Attributes:
         ids_per_call: for how many ids a tower is applied at once, which bounds the memory.
         row_sides: sides whose tower reads rows and no ids, so that pairs can share its vectors.
+        shared_from: batches of so many pairs should hold a row that several pairs read once; infinite
+            without `row_sides`.
     """
 
     ids_per_call = 2048
@@ -45,6 +48,8 @@ class PairFeatures(Features):
         self.num_ids = {"user": source.num_users, "item": source.num_items}
         self.reads_rows = "user_row" in names or "item_row" in names
         self.row_sides = tuple(side for side in SIDES if f"{side}_row" in names and f"{side}_id" not in names)
+        # In smaller batches few pairs share a row, and one call can run several steps.
+        self.shared_from = min((self.num_ids[side] for side in self.row_sides), default=math.inf)
         shape = (source.num_users + 1, source.num_items + 1)
         self.rows: dict[str, SparseRows] = {}
         self.tables: dict[str, tf.Variable] = {}
