@@ -12,9 +12,10 @@ from keras import ops
 class ProductDense(keras.layers.Layer):
     """A linear layer without a bias and a dense layer after it: ``activation(x A B + b)``.
 
-    In training ``A B`` is multiplied first, in inference ``x A``: the same numbers but for rounding.
-    With ``n`` inputs, ``h`` inner units and ``u`` units a batch of ``B`` examples costs ``n h u + B n u``
-    products instead of ``B n h + B h u``, a fraction where ``h`` and ``B`` are far larger than ``u``.
+    In training ``A B`` is multiplied first where ``A`` is at least twice as wide as ``B``, else and in
+    inference ``x A``: the same numbers but for rounding. With ``n`` inputs, ``h`` inner units and ``u``
+    units a batch of ``B`` examples costs ``n h u + B n u`` products instead of ``B n h + B h u``, a
+    fraction where ``h`` and ``B`` are far larger than ``u``.
 
     Args:
         inner_units: ``h``, columns of ``A``.
@@ -59,7 +60,7 @@ class ProductDense(keras.layers.Layer):
 
     def call(self, values: Any, training: bool = False) -> Any:
         """Multiply, add the bias and activate."""
-        if training:
+        if training and self.inner_units >= 2 * self.units:
             product = ops.matmul(values, ops.matmul(self.inner_kernel, self.kernel))
         else:
             product = ops.matmul(ops.matmul(values, self.inner_kernel), self.kernel)
