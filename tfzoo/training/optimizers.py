@@ -61,28 +61,23 @@ class GRU4RecAdagrad(keras.optimizers.Optimizer):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change one variable by its gradient, dense or ``tf.IndexedSlices``."""
         index = self._get_variable_index(variable)
-        total = self._sums[index].value
-        velocity = self._velocities[index].value if self.momentum else None
         rate = tf.cast(learning_rate, variable.dtype)
         if isinstance(gradient, tf.IndexedSlices):
-            marks = self._marks[index].value
-            self._update_rows(gradient, variable, total, velocity, marks, rate)
+            self._update_rows(gradient, variable, index, rate)
             return
+        total, velocity = self._slots(index)
         gradient = tf.cast(gradient, variable.dtype)
         step = -rate * gradient * tf.math.rsqrt(total.assign_add(tf.square(gradient)) + self.epsilon)
         variable.assign_add(step if velocity is None else velocity.assign(self.momentum * velocity + step))
 
-    def _update_rows(
-        self,
-        gradient: tf.IndexedSlices,
-        variable: Any,
-        total: Any,
-        velocity: Any,
-        marks: tf.Variable,
-        rate: tf.Tensor,
-    ) -> None:
+    def _slots(self, index: int) -> tuple[Any, Any]:
+        """Return the sums and, with momentum, the velocities of a variable."""
+        return self._sums[index].value, self._velocities[index].value if self.momentum else None
+
+    def _update_rows(self, gradient: tf.IndexedSlices, variable: Any, index: int, rate: tf.Tensor) -> None:
+        total, velocity = self._slots(index)
         rows, values = gradient.indices, tf.cast(gradient.values, variable.dtype)
-        summed = sum_of_equal_rows(rows, values, marks)
+        summed = sum_of_equal_rows(rows, values, self._marks[index].value)
         # Each place of a repeated row gets the same numbers, so writing them twice does no harm.
         squares = tf.gather(total, rows) + tf.square(summed)
         step = -rate * summed * tf.math.rsqrt(squares + self.epsilon)
