@@ -1,10 +1,14 @@
 """Options, markers and fixtures that all tests share."""
 
+import gc
 import os
 import signal
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The processes of a parallel run share the cores rather than each taking all of them.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
 import hypothesis
 import numpy as np
@@ -27,6 +31,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of every later collection of garbage."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -12,7 +12,6 @@ from tfzoo.serving.client import LocalClient
 from tfzoo.serving.rest_client import RestClient
 
 CLIENTS = 64
-REQUESTS_EACH = 50
 # The same export under a second name, for versions that come.
 MOVING = "moving"
 
@@ -79,7 +78,8 @@ def run_threads(count, work):
         raise errors[0]
 
 
-def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared):
+@pytest.mark.parametrize("requests_each", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared, requests_each):
     local = LocalClient(prepared[0])
     asked = questions(100)
     expected = [question(local) for question in asked]
@@ -88,13 +88,13 @@ def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared):
 
     def work(number):
         random = np.random.default_rng(number)
-        order = random.integers(0, len(asked), REQUESTS_EACH)
+        order = random.integers(0, len(asked), requests_each)
         with RestClient(server.address, TEXTS, format=("row", "column")[number % 2], timeout=60) as client:
             answers[number] = [(at, asked[at](client)) for at in order]
 
     run_threads(CLIENTS, work)
     found = [answer for own in answers.values() for answer in own]
-    assert len(found) == CLIENTS * REQUESTS_EACH
+    assert len(found) == CLIENTS * requests_each
     assert [answer for _, answer in found] == [expected[at] for at, _ in found]
 
 

@@ -1,4 +1,4 @@
-"""Trains models on one device and on several logical ones, and prints what came of it as JSON."""
+"""Trains the named cases on one device and on several logical ones, and prints what came of it as JSON."""
 
 import json
 import os
@@ -82,12 +82,12 @@ def largest(first, second):
     return max(float(np.abs(one - two).max()) for one, two in zip(first, second, strict=True))
 
 
-def main(devices):
+def main(devices, cases):
     physical = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(physical, [tf.config.LogicalDeviceConfiguration()] * devices)
     several = open_distribution("mirrored")
     found = {}
-    for case in CASES:
+    for case in cases:
         one, before, expected = train(case, Distribution())
         other, _, after = train(case, several)
         found[case] = {
@@ -101,4 +101,4 @@ def main(devices):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

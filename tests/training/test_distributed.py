@@ -28,16 +28,22 @@ ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL":
 CLUSTER = {"worker": ["host1:2222", "host2:2222"]}
 
 
+QUICK = ("biased-mf", "gmf")
+
+
 @pytest.fixture(scope="module")
-def mirrored():
+def mirrored(request):
     """What `mirrored_child` says of two devices."""
-    child = [sys.executable, "-m", "tests.training.mirrored_child", "2"]
+    cases = CASES if request.config.getoption("--runslow") else QUICK
+    child = [sys.executable, "-m", "tests.training.mirrored_child", "2", *cases]
     done = subprocess.run(child, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_two_devices_take_the_steps_of_one(mirrored, case):
     found = mirrored[case]
     assert found["devices"] == {"replicas": 2, "workers": 1}
