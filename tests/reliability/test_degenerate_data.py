@@ -178,7 +178,7 @@ def test_users_without_a_negative_are_refused_before_an_earlier_run_is_removed(t
     assert before == {path: path.read_bytes() for path in files(place)}
 
 
-# All of them train for ten minutes: one in eleven, which leaves out no model, data or split, unless asked for.
+# All of them train for ten minutes. One in eleven leaves out no model, data or split.
 STEP = 1 if os.environ.get("TFZOO_EXHAUSTIVE") else 11
 SPLITS = ["random", "chronological", "leave-out", "per-user", "k-fold", "sessions"]
 OTHER_SPLITS = [c for c in itertools.product(MODELS, DATA, SPLITS) if c[2] != SPLIT[c[0]]["kind"]]
