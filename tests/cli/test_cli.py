@@ -210,7 +210,9 @@ def test_a_recipe_of_ones_own(here):
     assert record.parameters == 3 * (31 + 21)
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("mixed_float16", marks=pytest.mark.slow), "mixed_bfloat16"]
+)
 def test_mixed_precision(here, precision, capsys):
     overrides = (*FAST, "training.checkpoint_seconds=0", "builder.tower_units=[8, 4]")
     overrides += ("builder.rating_activation=null", "builder.mean_rating=auto")

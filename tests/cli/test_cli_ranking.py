@@ -33,7 +33,15 @@ def train(model, log, *options):
     return main(["train", "--model", model, "--data", str(log), *columns, *settings, *options])
 
 
-@pytest.mark.parametrize("model", FAST)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gmf",
+        "gru4rec",
+        pytest.param("ease", marks=pytest.mark.slow),
+        pytest.param("mult-vae", marks=pytest.mark.slow),
+    ],
+)
 def test_train_evaluate_and_recommend_without_ratings(model, log, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert train(model, log) == 0

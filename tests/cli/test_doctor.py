@@ -134,6 +134,7 @@ def test_it_works_where_tensorflow_cannot_be_imported(tmp_path):
     assert "ml-100k" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_probe_answers_for_the_real_tensorflow(capsys):
     assert list(doctor._tensorflow()) == []
     assert "CPU" in capsys.readouterr().out

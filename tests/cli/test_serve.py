@@ -41,6 +41,7 @@ def test_it_serves_until_it_is_told_to_stop(folder, tmp_path):
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_public_server_with_limits_that_is_stopped_with_ctrl_c(folder, tmp_path):
     limits = ["--max-body-bytes", "50", "--timeout", "0.5", "--poll-seconds", "0"]
     options = ["--host", "0.0.0.0", "--model", TEXTS, *limits]

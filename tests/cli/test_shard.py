@@ -65,7 +65,9 @@ def test_wrong_use_is_one_line_and_leaves_nothing(ratings, tmp_path, capsys, opt
     assert [path.name for path in tmp_path.iterdir()] == ["shop.csv"]
 
 
-@pytest.mark.parametrize(("model", "metric"), [("biased-mf", "rmse"), ("gmf", "ndcg@10")])
+@pytest.mark.parametrize(
+    ("model", "metric"), [("biased-mf", "rmse"), pytest.param("gmf", "ndcg@10", marks=pytest.mark.slow)]
+)
 def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metric):
     assert shard(ratings, "--output", tmp_path / "shards") == 0
     train = [
@@ -100,7 +102,9 @@ def trained(ratings, tmp_path, request):
 
 
 @pytest.mark.parametrize(
-    ("trained", "metric"), [("biased-mf", "rmse"), ("gmf", "ndcg@10")], indirect=["trained"]
+    ("trained", "metric"),
+    [pytest.param("biased-mf", "rmse", marks=pytest.mark.slow), ("gmf", "ndcg@10")],
+    indirect=["trained"],
 )
 def test_a_model_of_shards_is_exported_and_measured_again(trained, metric, capsys):
     folder, saved = trained

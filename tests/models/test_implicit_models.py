@@ -208,6 +208,7 @@ def test_mixed_precision_gives_float32_near_the_full_result(variant, policy, tol
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_saved_models_give_the_same_scores_in_a_new_process_without_tensorflow(tmp_path):
     pairs = all_pairs()
     for variant in VARIANTS:

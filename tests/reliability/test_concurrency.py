@@ -231,6 +231,7 @@ def test_two_downloads_of_one_data_set_both_succeed(tmp_path, monkeypatch):
     assert sorted(path.name for path in cache.iterdir()) == ["archive.zip", "set"]
 
 
+@pytest.mark.slow
 def test_a_second_training_in_a_folder_is_told_who_is_there(server, ratings, unbroken, tmp_path):
     more = ("--no-export",)
     expected, answer = unbroken("pmf", "training.average=0.9", more=more)

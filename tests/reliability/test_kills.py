@@ -33,6 +33,7 @@ def finish(server, ratings, folder, expected, *arguments, **options):
     assert sorted(path.name for path in run.iterdir()) == ["model.keras", "record.json", "vocabulary"]
 
 
+@pytest.mark.slow
 def test_killed_several_times_at_writes(server, ratings, unbroken, tmp_path):
     arguments = ("pmf", *WAYS["pmf"])
     expected, answer = unbroken(*arguments, more=NO_EXPORT)

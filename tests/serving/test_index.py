@@ -61,6 +61,7 @@ def test_blocks_give_what_sorting_gives(seed, k, barred, cells):
         assert scores[number].tolist() == [*expected.tolist(), *[BLANK_SCORE] * (k - len(best))]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(0, 30), st.lists(ids, max_size=4), st.integers(1, 6))
 def test_an_inverted_file_with_all_partitions_gives_what_sorting_gives(seed, k, barred, partitions):
     vectors, hidden, queries = case(seed, 25, 3, len(barred))

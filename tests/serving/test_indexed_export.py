@@ -17,7 +17,11 @@ from tfzoo.serving.index import IndexSettings
 from tfzoo.tasks import get_task
 
 # One model for each kind of head, and one whose answer for a pair is a probability.
-MODELS = ["pmf", "biased-mf", "dcf", "gmf", "bmf", "bpr-mf"]
+MODELS = [
+    "biased-mf",
+    "gmf",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("pmf", "dcf", "bmf", "bpr-mf")),
+]
 USERS, UNKNOWN = [100, 107, 303], 5
 
 
@@ -97,6 +101,7 @@ def test_lists_are_the_same(both, users, k, excluded):
     assert_same(*among)
 
 
+@pytest.mark.slow
 def test_a_factorisation_machine_on_reviews_is_an_inner_product(train, tmp_path):
     words = np.array(["a", "dull", "film", "with", "good", "end", "loud"], object)
     chosen = zip(train.user_id % 7, train.item_id % 7, train.user_id * train.item_id % 7, strict=True)

@@ -11,7 +11,10 @@ from tests.serving.served import TEXTS, ServerProcess, ask, export_texts, publis
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.rest_client import RestClient
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 64
+REQUESTS_EACH = 50
 # The same export under a second name, for versions that come.
 MOVING = "moving"
 
@@ -78,8 +81,7 @@ def run_threads(count, work):
         raise errors[0]
 
 
-@pytest.mark.parametrize("requests_each", [10, pytest.param(50, marks=pytest.mark.slow)])
-def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared, requests_each):
+def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared):
     local = LocalClient(prepared[0])
     asked = questions(100)
     expected = [question(local) for question in asked]
@@ -88,13 +90,13 @@ def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared, 
 
     def work(number):
         random = np.random.default_rng(number)
-        order = random.integers(0, len(asked), requests_each)
+        order = random.integers(0, len(asked), REQUESTS_EACH)
         with RestClient(server.address, TEXTS, format=("row", "column")[number % 2], timeout=60) as client:
             answers[number] = [(at, asked[at](client)) for at in order]
 
     run_threads(CLIENTS, work)
     found = [answer for own in answers.values() for answer in own]
-    assert len(found) == CLIENTS * requests_each
+    assert len(found) == CLIENTS * REQUESTS_EACH
     assert [answer for _, answer in found] == [expected[at] for at, _ in found]
 
 

@@ -28,7 +28,7 @@ ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL":
 CLUSTER = {"worker": ["host1:2222", "host2:2222"]}
 
 
-QUICK = ("biased-mf", "gmf")
+QUICK = ("biased-mf",)
 
 
 @pytest.fixture(scope="module")

@@ -344,6 +344,7 @@ def test_a_lookup_reads_rows_not_the_table():
     assert "GatherV2" not in kinds
 
 
+@pytest.mark.slow
 def test_other_backends_take_the_dense_step():
     program = """
 import importlib.util, sys

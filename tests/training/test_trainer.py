@@ -187,9 +187,13 @@ def test_models_that_read_rows_repeat_bitwise_too(toy, name):
 @pytest.mark.parametrize(
     ("settings", "stop_after"),
     [
-        ({}, 1),
+        pytest.param({}, 1, marks=pytest.mark.slow),
         ({"average": 0.9, "schedule": "cosine"}, 3),
-        ({"name": "pmf", "jit_compile": True, "restore_best": False, "steps_per_call": 2}, 2),
+        pytest.param(
+            {"name": "pmf", "jit_compile": True, "restore_best": False, "steps_per_call": 2},
+            2,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )
