@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tfzoo
+from tests.zoo import sampled
 from tfzoo import pretrained, pretrained_build
 from tfzoo.cli import main
 from tfzoo.cli.common import reopen
@@ -22,12 +23,7 @@ from tfzoo.training.record import RunRecord
 
 SHIPPED = sorted(folder.name for folder in pretrained.SHIPPED.iterdir() if folder.is_dir())
 # One of each task by default; the others with --runslow.
-MEASURED = [
-    name
-    if name in ("pmf-ml-100k", "gmf-ml-100k", "mult-vae-ml-100k")
-    else pytest.param(name, marks=pytest.mark.slow)
-    for name in SHIPPED
-]
+MEASURED = sampled(SHIPPED, ("pmf-ml-100k", "gmf-ml-100k", "mult-vae-ml-100k"))
 SMALL = "pmf-ml-100k"
 
 

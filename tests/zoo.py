@@ -81,9 +81,9 @@ SAMPLE = (
 )
 
 
-def sampled(names):
-    """Return test parameters of which those that are not in `SAMPLE` are slow."""
-    return [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.slow) for name in names]
+def sampled(names, sample=SAMPLE):
+    """Return test parameters of which those that are not in the sample are slow."""
+    return [pytest.param(name, marks=() if name in sample else pytest.mark.slow) for name in names]
 
 
 def models_of(*tasks):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.zoo import sampled
 from tfzoo.cli import main
 from tfzoo.training.record import RunRecord
 
@@ -33,15 +34,7 @@ def train(model, log, *options):
     return main(["train", "--model", model, "--data", str(log), *columns, *settings, *options])
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "gmf",
-        "gru4rec",
-        pytest.param("ease", marks=pytest.mark.slow),
-        pytest.param("mult-vae", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("model", sampled(FAST, ("gmf", "gru4rec")))
 def test_train_evaluate_and_recommend_without_ratings(model, log, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert train(model, log) == 0

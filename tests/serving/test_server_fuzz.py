@@ -315,8 +315,8 @@ def storm(server, local, count):
     assert "Traceback" not in server.text()
 
 
-def test_a_thousand_requests(server, local):
-    storm(server, local, 1_000)
+def test_two_thousand_requests(server, local):
+    storm(server, local, 2_000)
 
 
 @pytest.mark.slow

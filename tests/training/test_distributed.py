@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tests.reliability.harness import write_ratings
 from tests.training.mirrored_child import CASES
+from tests.zoo import sampled
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.models import create_model
 from tfzoo.tasks import NextItemTask, RatingTask
@@ -26,8 +27,6 @@ ROOT = Path(__file__).parents[2]
 EPOCHS = 60
 ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
 CLUSTER = {"worker": ["host1:2222", "host2:2222"]}
-
-
 QUICK = ("biased-mf",)
 
 
@@ -41,9 +40,7 @@ def mirrored(request):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
-)
+@pytest.mark.parametrize("case", sampled(CASES, QUICK))
 def test_two_devices_take_the_steps_of_one(mirrored, case):
     found = mirrored[case]
     assert found["devices"] == {"replicas": 2, "workers": 1}
