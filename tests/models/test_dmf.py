@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.spatial.distance import cdist
+from scipy.special import expit
 
 from tests.zoo import build, random_inputs
 from tfzoo.models import create_model
@@ -62,6 +64,45 @@ def test_scaling_a_linear_tower_leaves_the_cosine():
     before = model(inputs)["score"].numpy()
     tripled = {**inputs, "user_row": 3 * inputs["user_row"]}
     np.testing.assert_allclose(model(tripled)["score"], before, rtol=1e-4, atol=1e-6)
+
+
+def test_a_scale_makes_a_logistic_function_of_the_cosine_of_linear_towers():
+    options = {"user_units": (3,), "item_units": (3,)}
+    model = build("dmf", **options, logit_scale=5.0)
+    inputs = random_inputs(model, 60)
+    user, item = (
+        inputs[f"{side}_row"].numpy() @ model.get_layer(f"{side}_tower").get_weights()[0]
+        for side in ("user", "item")
+    )
+    scale, offset = model.get_layer("head").get_weights()
+    found = 1 - cdist(user, item, "cosine").diagonal()
+    assert (found < -0.2).any()
+    np.testing.assert_allclose(model(inputs)["score"], expit(np.exp(scale) * found + offset), rtol=1e-4)
+    assert model.count_params() == build("dmf", **options).count_params() + 2
+
+
+def test_the_scale_and_the_offset_start_where_asked():
+    head = create_model("dmf", 4, 5, **SMALL, logit_scale=5.0, logit_offset=-2.0).get_layer("head")
+    np.testing.assert_allclose(head.get_weights(), [math.log(5), -2], rtol=1e-6)
+
+
+def test_the_scale_and_the_offset_are_learned():
+    model = build("dmf", logit_scale=5.0, **SMALL)
+    inputs = random_inputs(model, 200)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(logit_model(model)(inputs))
+    learned = model.get_layer("head").trainable_variables
+    slopes = tape.gradient(total, learned)
+    # d/ds of exp(s) x is exp(s) x, and d/dt of x + t is 1.
+    assert [weight.shape for weight in learned] == [(), ()]
+    np.testing.assert_allclose(slopes[0], total - 200 * learned[1], rtol=1e-4)
+    np.testing.assert_allclose(slopes[1], 200)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])
+def test_a_scale_that_is_not_above_zero_is_refused(scale):
+    with pytest.raises(Exception, match=r"scale.*above 0"):
+        create_model("dmf", 4, 5, **SMALL, logit_scale=scale)
 
 
 def test_cross_entropy_on_the_logit_is_the_papers_normalised_one():

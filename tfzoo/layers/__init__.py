@@ -3,7 +3,7 @@
 from tfzoo.layers.attentive_pooling import AttentivePooling
 from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.layers.corruption import Corruption
-from tfzoo.layers.cosine_head import cosine_pair_head, cosine_rating_head
+from tfzoo.layers.cosine_head import ScaleAndOffset, cosine_pair_head, cosine_rating_head, unit_length
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.feature_towers import feature_head, feature_tower
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
@@ -52,6 +52,7 @@ __all__ = [
     "PairOutput",
     "ProductDense",
     "RowResiduals",
+    "ScaleAndOffset",
     "SetEmbedding",
     "SquaredError",
     "StoredUsers",
@@ -80,4 +81,5 @@ __all__ = [
     "set_counts",
     "text_tower",
     "two_tower_model",
+    "unit_length",
 ]

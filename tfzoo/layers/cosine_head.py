@@ -1,11 +1,12 @@
-"""Heads that compare a user and an item by the cosine of their vectors."""
+"""Heads that compare a user and an item by the cosine of their vectors, which come at length 1."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
-from keras import ops
+from keras import layers, ops
 
 from tfzoo.layers.pair_layers import PairDot
 
@@ -19,15 +20,66 @@ def unit_length(vector: Any) -> Any:
     return vector / ops.sqrt(squares + SMALLEST_SQUARE)
 
 
-def cosine_pair_head(width: int, *, smallest: float = 1e-6) -> keras.Model:
-    """Build the logit of the cosine of a user vector and item vectors, taken for a probability.
-
-    The logistic function of this logit is the cosine, so that cross-entropy on it is that of the
-    cosine itself, and it ranks as the cosine does.
+@keras.saving.register_keras_serializable("tfzoo")
+class ScaleAndOffset(layers.Layer):
+    """A learned positive number times the input plus a learned number: ``exp(s) x + t``.
 
     Args:
-        width: width of both vectors.
-        smallest: the cosine is kept this far from 0 and from 1.
+        scale: initial value of ``exp(s)``, above 0.
+        offset: initial value of ``t``.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Call arguments:
+        values: of any shape.
+
+    Returns:
+        The shape of ``values``.
+
+    Raises:
+        ValueError: ``scale`` is not above 0.
+    """
+
+    def __init__(self, scale: float = 1.0, offset: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not scale > 0:
+            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
+        self.scale, self.offset = float(scale), float(offset)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the two numbers."""
+        # Steps of an optimiser change a logarithm by shares of the scale, however large that is.
+        start = keras.initializers.Constant(math.log(self.scale))
+        self.log_scale = self.add_weight(shape=(), initializer=start, name="log_scale")
+        start = keras.initializers.Constant(self.offset)
+        self.shift = self.add_weight(shape=(), initializer=start, name="offset")
+
+    def call(self, values: Any) -> Any:
+        """Multiply and add."""
+        return ops.exp(self.log_scale) * values + self.shift
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
+
+def cosine_pair_head(
+    width: int, *, scale: float | None = None, offset: float = 0.0, smallest: float = 1e-6
+) -> keras.Model:
+    """Build the logit of the cosine of a user vector and item vectors.
+
+    Without ``scale`` the cosine is taken for a probability: the logistic function of the logit is the
+    cosine, so that cross-entropy on it is that of the cosine itself. With it the logit is a learned
+    number times the cosine plus another. Both rank as the cosine does.
+
+    Args:
+        width: width of both vectors, which are of length 1 or 0, see `unit_length`.
+        scale: initial value of the learned factor, above 0; None for none.
+        offset: initial value of the learned summand; unused without ``scale``.
+        smallest: the cosine is kept this far from 0 and from 1; unused with ``scale``.
 
     Returns:
         A model named ``head`` from ``user_vector`` ``[B, 1, w]`` and ``item_vector`` ``[B, M, w]``
@@ -35,10 +87,13 @@ def cosine_pair_head(width: int, *, smallest: float = 1e-6) -> keras.Model:
     """
     user = keras.Input((None, width), dtype="float32", name="user_vector")
     item = keras.Input((None, width), dtype="float32", name="item_vector")
-    cosine = PairDot(dtype="float32", name="cosine")(unit_length(user), unit_length(item))
-    cosine = ops.clip(cosine, smallest, 1.0 - smallest)
-    # ONNX has no log1p, which would be no more exact this far from 0 and 1.
-    logit = ops.log(cosine) - ops.log(1.0 - cosine)
+    cosine = PairDot(dtype="float32", name="cosine")(user, item)
+    if scale is not None:
+        logit = ScaleAndOffset(scale, offset, dtype="float32", name="scale_and_offset")(cosine)
+    else:
+        cosine = ops.clip(cosine, smallest, 1.0 - smallest)
+        # ONNX has no log1p, which would be no more exact this far from 0 and 1.
+        logit = ops.log(cosine) - ops.log(1.0 - cosine)
     return keras.Model({"user_vector": user, "item_vector": item}, logit, name="head")
 
 
@@ -46,7 +101,7 @@ def cosine_rating_head(width: int, highest: float, *, smallest: float = 1e-6) ->
     """Build ``highest * cosine`` of a user and an item vector.
 
     Args:
-        width: width of both vectors.
+        width: width of both vectors, which are of length 1 or 0, see `unit_length`.
         highest: the highest rating.
         smallest: least value of the cosine.
 
@@ -56,6 +111,6 @@ def cosine_rating_head(width: int, highest: float, *, smallest: float = 1e-6) ->
     """
     user = keras.Input((width,), dtype="float32", name="user_vector")
     item = keras.Input((width,), dtype="float32", name="item_vector")
-    cosine = ops.sum(unit_length(user) * unit_length(item), axis=-1)
+    cosine = ops.sum(user * item, axis=-1)
     rating = highest * ops.maximum(cosine, smallest)
     return keras.Model({"user_vector": user, "item_vector": item}, rating, name="head")

@@ -7,7 +7,14 @@ from typing import Any
 import keras
 from keras import layers
 
-from tfzoo.layers import ProductDense, cosine_pair_head, cosine_rating_head, implicit_model, two_tower_model
+from tfzoo.layers import (
+    ProductDense,
+    cosine_pair_head,
+    cosine_rating_head,
+    implicit_model,
+    two_tower_model,
+    unit_length,
+)
 from tfzoo.models.registry import Paper, register_model
 
 PAPER = Paper(
@@ -27,13 +34,15 @@ def DMF(
     user_units: tuple[int, ...] = (512, 64),
     item_units: tuple[int, ...] = (1024, 64),
     initial_stddev: float = 0.01,
+    logit_scale: float | None = None,
+    logit_offset: float = 0.0,
 ) -> keras.Model:
     """Cosine of a tower over a user's row and a tower over an item's column of the rating matrix.
 
     Eq. 4 to 7: the first layer of each tower is linear without a bias, so that it and the second one
     are trained as a product, see `ProductDense`; from the second on they are relu. The cosine is kept
-    above 1e-6 and taken for a probability. The task's ``labels: rating`` makes the paper's normalised
-    cross-entropy of it, ``labels: binary`` plain cross-entropy.
+    above 1e-6 and taken for a probability, but see ``logit_scale``. The task's ``labels: rating`` makes
+    the paper's normalised cross-entropy of it, ``labels: binary`` plain cross-entropy.
 
     Args:
         num_users: number of known users.
@@ -41,14 +50,19 @@ def DMF(
         user_units: widths of the layers over a user's row.
         item_units: widths of the layers over an item's column; the last one is that of the user.
         initial_stddev: standard deviation of the initial kernels.
+        logit_scale: with a number above 0 the probability is the logistic function of a learned factor,
+            which starts there, times the cosine, plus a learned offset. None is the paper: the cosine
+            itself.
+        logit_offset: initial value of that offset; unused without ``logit_scale``.
 
     Returns:
         A functional model: ``{"user_row": float32 [B, num_items + 1], "item_row": float32
         [B, num_users + 1]}``, ratings with 0 where there is none, to ``{"score": float32 [B]}``, the
-        cosine. 1,925,248 parameters on ml-100k with the default sizes, and 1,536 for the unknown ids.
+        probability. 1,925,248 parameters on ml-100k with the default sizes, and 1,536 for the unknown
+        ids; two more with ``logit_scale``.
 
     Raises:
-        ValueError: a tower has no layer, or their last widths differ.
+        ValueError: a tower has no layer, their last widths differ, or ``logit_scale`` is not above 0.
 
     Differences from the paper:
         The sizes are those of a third party's code, the paper's first layers being unknown to us.
@@ -57,7 +71,8 @@ def DMF(
         chosen on validation, not on the test part. The cosine is also kept below 1 - 1e-6.
     """
     towers = _towers(num_users, num_items, user_units, item_units, initial_stddev)
-    return implicit_model(*towers, cosine_pair_head(user_units[-1]), name="dmf", probability=True)
+    head = cosine_pair_head(user_units[-1], scale=logit_scale, offset=logit_offset)
+    return implicit_model(*towers, head, name="dmf", probability=True)
 
 
 @register_model("dmf-rating", task="rating", family="towers", paper=PAPER, reconstruction=True)
@@ -129,4 +144,4 @@ def _tower(side: str, row_length: int, units: tuple[int, ...], initial_stddev: f
     for width, start in zip(units[2:], starts[2:], strict=True):
         vector = layers.Dense(width, "relu", kernel_initializer=start)(vector)
     vector = layers.Activation("linear", dtype="float32", name="vector")(vector)
-    return keras.Model({f"{side}_row": row}, vector, name=f"{side}_tower")
+    return keras.Model({f"{side}_row": row}, unit_length(vector), name=f"{side}_tower")
