@@ -50,10 +50,16 @@ def test_inner_products_are_found_and_score_as_the_model(toy, name):
 
 
 @pytest.mark.parametrize(
-    "options", [{"biases": True}, {"output_bias": False}, {"biases": True, "output_bias": False}]
+    ("name", "options"),
+    [
+        ("gmf", {"biases": True}),
+        ("gmf", {"output_bias": False}),
+        ("gmf", {"biases": True, "output_bias": False}),
+        ("dmf", {"logit_scale": 6.0}),
+    ],
 )
-def test_offsets_and_weights_of_the_product_are_folded(toy, options):
-    scorer = scorer_of("gmf", toy, **options)
+def test_offsets_and_weights_of_the_product_are_folded(toy, name, options):
+    scorer = scorer_of(name, toy, **options)
     queries, offset = scorer.factors().queries(tf.constant([5]))
     found = tf.matmul(queries, scorer.factors().vectors, transpose_b=True) + offset
     np.testing.assert_allclose(found, scorer.score_items(tf.constant([5])), rtol=1e-5, atol=1e-5)
