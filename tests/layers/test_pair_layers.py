@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfzoo.layers import FrequencyPenalty, PairDense, PairDot, PairOutput
+from tfzoo.layers import FrequencyPenalty, PairDense, PairDot, PairOutput, ScaleAndOffset
 
 USERS, CANDIDATES = 4, 3
 
@@ -94,6 +94,7 @@ def test_the_output_unit_starts_from_lecun_uniform_over_both_parts():
         PairDot(name="d"),
         PairOutput(False, "ones"),
         FrequencyPenalty(4, 0.5, 1.0),
+        ScaleAndOffset(3.0, -1.0),
     ],
     ids=lambda layer: type(layer).__name__,
 )

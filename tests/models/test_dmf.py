@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,6 +87,14 @@ def test_the_scale_and_the_offset_start_where_asked():
     np.testing.assert_allclose(head.get_weights(), [math.log(5), -2], rtol=1e-6)
 
 
+def test_a_model_with_a_scale_is_the_same_after_saving(tmp_path):
+    model = build("dmf", user_units=(3,), item_units=(3,), logit_scale=5.0)
+    inputs = random_inputs(model, 20)
+    model.save(tmp_path / "model.keras")
+    restored = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(restored(inputs)["score"], model(inputs)["score"], rtol=1e-6)
+
+
 def test_the_scale_and_the_offset_are_learned():
     model = build("dmf", logit_scale=5.0, **SMALL)
     inputs = random_inputs(model, 200)
@@ -99,7 +108,7 @@ def test_the_scale_and_the_offset_are_learned():
     np.testing.assert_allclose(slopes[1], 200)
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])
 def test_a_scale_that_is_not_above_zero_is_refused(scale):
     with pytest.raises(Exception, match=r"scale.*above 0"):
         create_model("dmf", 4, 5, **SMALL, logit_scale=scale)

@@ -36,13 +36,13 @@ class ScaleAndOffset(layers.Layer):
         The shape of ``values``.
 
     Raises:
-        ValueError: ``scale`` is not above 0.
+        ValueError: ``scale`` is not above 0 and finite.
     """
 
     def __init__(self, scale: float = 1.0, offset: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not scale > 0:
-            raise ValueError(f"`scale` must be above 0. Received: scale={scale}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"`scale` must be above 0 and finite. Received: scale={scale}")
         self.scale, self.offset = float(scale), float(offset)
 
     def build(self, input_shape: Any) -> None:
