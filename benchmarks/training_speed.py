@@ -71,7 +71,18 @@ WORKLOADS = {
     "mult-vae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
     "mult-dae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
     "cdae": Workload("tuned", PLAIN_ADAM, sides=("tfzoo",)),
-    "dmf": Workload("tuned", ("task.negatives=1", *PLAIN_ADAM), sides=("tfzoo",)),
+    "dmf": Workload(
+        "tuned",
+        (
+            "builder.user_units=[64,64]",
+            "builder.item_units=[64,64]",
+            "builder.logit_scale=null",
+            "task.negatives=1",
+            "training.average=0",
+            *PLAIN_ADAM,
+        ),
+        sides=("tfzoo",),
+    ),
     # An example is one event of a user. There it is a user's history up to the event, read anew each time.
     "gru4rec": Workload(
         "paper",
