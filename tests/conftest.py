@@ -42,6 +42,9 @@ def pytest_runtest_setup(item):
         if os.environ.get("CI"):
             pytest.fail("TFZOO_DATA_DIR is not set; CI must run the tests on real data.", pytrace=False)
         pytest.skip("needs real data sets; set TFZOO_DATA_DIR to the folder that holds them")
+    # Dropout and initial weights do not depend on which tests this process ran before.
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)
