@@ -1,6 +1,8 @@
 """The training loop against NumPy, and interrupted against unbroken."""
 
+import gc
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -612,3 +614,32 @@ def test_a_batch_is_no_larger_than_the_data(toy):
         np.testing.assert_array_equal(one, other)
     shapes = {tuple(spec.shape) for spec in larger._dataset(0).element_spec[0].values()}
     assert shapes == {(1, len(toy))}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam", "average": 0.9},
+        {"optimizer": "lazy-adam"},
+        {"optimizer": "adamw", "weight_decay": 0.1},
+        {"optimizer": "sgd", "jit_compile": True},
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_trainings_do_not_pile_up_in_memory(toy, monkeypatch, precision, settings):
+    keras.config.set_dtype_policy(precision)
+    compile_block, compiled = Trainer._compile_block, []
+
+    def watched(self, dataset):
+        block = compile_block(self, dataset)
+        # Its captures hold the weights and what the optimizer keeps of them.
+        compiled.append(weakref.ref(block.graph))
+        return block
+
+    monkeypatch.setattr(Trainer, "_compile_block", watched)
+    # Something may still look at the last one; what matters is that they do not pile up.
+    for _ in range(2):
+        make_trainer(toy, **settings).fit(None)
+    keras.backend.clear_session()
+    gc.collect()
+    assert compiled[0]() is None

@@ -124,6 +124,21 @@ def build_optimizer(settings: TrainingSettings, steps: int) -> keras.Optimizer:
     return optimizer
 
 
+def forget_replicas(optimizer: keras.Optimizer) -> None:
+    """Keep an optimizer of one device from adding up gradients over replicas, of which there is one.
+
+    On TensorFlow each compiled sum registers a gradient of its own, under a new name and for good. Its
+    graph holds the weights and all that the optimizer knows of them, so that a process which trains many
+    models would keep the memory of every one of them (as of Keras 3.15 and TensorFlow 2.21).
+
+    Args:
+        optimizer: what no distribution strategy uses, possibly wrapped for loss scaling.
+    """
+    for one in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        if hasattr(one, "_all_reduce_sum_gradients"):
+            one._all_reduce_sum_gradients = list
+
+
 def gradients_of_rows(optimizer: keras.Optimizer, gradients: list[Any]) -> list[Any]:
     """Add up the gradients of rows that a batch looks up more than once, for optimizers that do not.
 

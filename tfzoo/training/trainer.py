@@ -21,7 +21,7 @@ from tfzoo.tasks.tables import check_tables
 from tfzoo.training.averages import Averages, arrays, assign
 from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
 from tfzoo.training.distributed import Distribution, Replicas
-from tfzoo.training.optimizers import build_optimizer, gradients_of_rows
+from tfzoo.training.optimizers import build_optimizer, forget_replicas, gradients_of_rows
 from tfzoo.training.settings import TrainingSettings
 
 Validate = Callable[[], dict[str, float]]
@@ -79,6 +79,8 @@ class Trainer:
         self._weights = model.trainable_variables
         with self._distribution.scope():
             model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
+            if not isinstance(self._distribution, Replicas):
+                forget_replicas(model.optimizer)
             model.optimizer.build(self._weights)
             self._averages = Averages(self._weights, settings.average)
         # Compiled, since copies of large tables in NumPy take longer than the check.
