@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import hypothesis
 import numpy as np
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
@@ -28,6 +29,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+
+
+# Files that ask the same exports of every model go to one process, which then makes them once.
+TOGETHER = ("tests/serving/test_export_models.py", "tests/serving/test_without_python.py")
+
+
+class Scheduling(LoadFileScheduling):
+    """Hands whole files to the processes, and those of `TOGETHER` as if they were one."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return TOGETHER[0] if file in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish():
