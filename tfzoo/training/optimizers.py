@@ -134,7 +134,8 @@ def forget_replicas(optimizer: keras.Optimizer) -> None:
     Args:
         optimizer: what no distribution strategy uses, possibly wrapped for loss scaling.
     """
-    for one in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+    wrapped: Any = getattr(optimizer, "inner_optimizer", optimizer)
+    for one in (optimizer, wrapped):
         if hasattr(one, "_all_reduce_sum_gradients"):
             one._all_reduce_sum_gradients = list
 
