@@ -8,12 +8,14 @@ the system has no such locks, nothing is held and nothing of another process is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +29,8 @@ except ImportError:  # Windows
 
 # The last part of the name of everything temporary.
 TOKEN = r"[0-9a-f]{16}\.part"
+# How the text of a lock begins.
+OWNER = "process "
 
 
 @contextlib.contextmanager
@@ -120,12 +124,55 @@ def remove_leftovers(parent: Path, prefix: str) -> None:
             if held is None:
                 continue
             try:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
+                _remove(path)
             finally:
                 _release(held)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Move a finished folder to where another one may be; whoever is killed meanwhile loses neither.
+
+    Between two renames the old folder is beside its place, from where `restore_folder` brings it back.
+
+    Args:
+        new: the finished folder, on the same file system.
+        folder: its place.
+
+    Raises:
+        OSError: it cannot be moved; the old one is in its place.
+    """
+    before = _before(folder)
+    while True:
+        restore_folder(folder)
+        if folder.exists():
+            folder.rename(before)
+        try:
+            new.rename(folder)
+        except OSError as error:
+            # Somebody has brought the old one back in between.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                restore_folder(folder)
+                raise
+        else:
+            break
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def restore_folder(folder: Path) -> None:
+    """Bring back a folder that a killed process was replacing, or remove it once it was replaced."""
+    before = _before(folder)
+    if not before.is_dir():
+        return
+    if folder.exists():
+        shutil.rmtree(before, ignore_errors=True)
+    else:
+        # Another process may do the same.
+        with contextlib.suppress(FileNotFoundError):
+            before.rename(folder)
+
+
+def _before(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.before"
 
 
 @contextlib.contextmanager
@@ -165,15 +212,21 @@ def _open_lock(lock: Path, folder: Path) -> int:
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            # Not through a link, which may lead to anybody's file.
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         except FileNotFoundError:
             # Another process has removed the folder that it had made.
             continue
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise _not_ours(lock) from None
+            raise
         try:
+            _check_ours(handle, lock)
             if _flock(handle) and not _is_at(handle, lock):
                 os.close(handle)
                 continue
-            owner = f"process {os.getpid()} on {platform.node()}"
+            owner = f"{OWNER}{os.getpid()} on {platform.node()}"
             # On a full disk the lock holds without its text, and what cannot be written is told then.
             with contextlib.suppress(OSError):
                 os.ftruncate(handle, 0)
@@ -191,6 +244,22 @@ def _open_lock(lock: Path, folder: Path) -> int:
         return handle
 
 
+def _check_ours(handle: int, lock: Path) -> None:
+    """Raise `StorageError` for what is no lock: it would be emptied, and removed."""
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise _not_ours(lock)
+    if (content := os.pread(handle, 300, 0)) and not content.startswith(OWNER.encode()):
+        raise _not_ours(lock)
+
+
+def _not_ours(lock: Path) -> StorageError:
+    return StorageError(
+        f"{lock} is in the way: a file of that name keeps other processes out, and this is none that tfzoo "
+        "has made. Rename or remove it, or choose another --output."
+    )
+
+
 def _create_file(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
@@ -201,11 +270,23 @@ def _create_held(parent: Path, prefix: str, create: Callable[[Path], Any]) -> tu
         # Not the tempfile module's names and modes: leftovers must be known for ours without doubt, and
         # what is renamed must be open to other users.
         path = parent / f"{prefix}{secrets.token_hex(8)}.part"
-        create(path)
         try:
-            return path, _hold(path)
-        except (BlockingIOError, FileNotFoundError):
-            continue
+            create(path)
+            try:
+                return path, _hold(path)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+        except BaseException:
+            # A signal in between: nobody else knows its name yet.
+            _remove(path)
+            raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _hold(path: Path) -> int | None:

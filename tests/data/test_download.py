@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tfzoo.data import download
 from tfzoo.errors import DownloadError
 
@@ -27,6 +27,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves `CONTENT`; the path says how it goes wrong."""
 
     requests: list[str]
+    silence: threading.Event
 
     def do_GET(self) -> None:
         self.requests.append(self.path)
@@ -38,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(503)
             return
         if self.path == "/silent":
-            time.sleep(0.5)
+            self.silence.wait(PATIENCE)
             return
         self.send_response(200)
         if self.path != "/no-length":
@@ -55,11 +56,12 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    Handler.requests = []
+    Handler.requests, Handler.silence = [], threading.Event()
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{httpd.server_port}"
+    Handler.silence.set()
     httpd.shutdown()
     thread.join()
     httpd.server_close()
@@ -93,8 +95,9 @@ def test_fetch_tries_again(server: str, tmp_path: Path, path: str) -> None:
     ],
 )
 def test_fetch_gives_up_cleanly(server: str, tmp_path: Path, path: str, requests: int, reason: str) -> None:
+    timeout = 0.2 if path == "/silent" else PATIENCE
     with pytest.raises(DownloadError, match=reason):
-        download.fetch(f"{server}{path}", tmp_path / "a", checksum=None, timeout=0.2)
+        download.fetch(f"{server}{path}", tmp_path / "a", checksum=None, timeout=timeout)
     assert len(Handler.requests) == requests
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def test_text_files(tmp_path: Path, file: str, content: bytes, sep: str | None) 
     path.write_bytes(content)
     data = from_file(path, sep=sep, **COLUMNS)
     check(data)
-    assert data.name == ("my-ratings" if file.startswith("My") else "a")
+    name = {"My Ratings.csv": "My-Ratings-[0-9a-f]{8}", "a.log": r"a\.log"}.get(file, "a")
+    assert re.fullmatch(name, data.name)
     assert data.notes == (
         f"{path}: 3 rows read, 3 kept, 0 dropped",
         "rating scale 1 to 4, as observed",
@@ -80,7 +82,7 @@ def test_file_without_ratings_and_times(tmp_path: Path) -> None:
     assert data.rating is None
     assert data.timestamp is None
     assert data.rating_scale is None
-    assert data.name == "mine"
+    assert re.fullmatch("Mine-[0-9a-f]{8}", data.name)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +95,14 @@ def test_file_without_ratings_and_times(tmp_path: Path) -> None:
             "user,itme,stars,when\na,b,1,2\n",
             r"no column 'item'. Did you mean 'itme'\?.*Columns: 'user', 'itme'",
         ),
-        ("user,item,rate,when\na,b,1,2\n", "no column 'stars'.*without ratings leave the rating column out"),
+        (
+            "user,item,rate,when\na,b,1,2\n",
+            r"no column 'stars'.*Name the column of ratings \(--rating-col\); data without ratings",
+        ),
         ("user;item;stars;when\na;b;1;2\n", r"no column 'user'. .*give --sep ';'"),
         ("user\titem\tstars\twhen\na\tb\t1\t2\n", r"give --sep '\\t'"),
+        ("user item stars when\na b 1 2\n", r"give --sep ' '"),
+        ("user::item::stars::when\na::b::1::2\n", r"give --sep '::'"),
         ("user,item,stars,when,item\na,b,1,2,3\n", "the header has column 'item' 2 times"),
         (TEXT + "cid,9,3\n", r"row 4 \(counted from 1 without the header\): 3 fields, expected 4"),
         (TEXT + "cid,9,3,4,5\n", "row 4 .*: 5 fields, expected 4"),
@@ -172,7 +179,9 @@ def frame(**columns: list) -> pd.DataFrame:
         (["2", "10", "-3"], [-3, 2, 10]),
         (["7", "007", "8"], ["007", "7", "8"]),
         (["0", "-0", "8"], ["-0", "0", "8"]),
-        (["1" * 19, "2", "3"], ["1" * 19, "2", "3"]),
+        (["1" * 19, "2", "3"], [2, 3, int("1" * 19)]),
+        ([str(2**63 - 1), str(-(2**63)), "3"], [-(2**63), 3, 2**63 - 1]),
+        ([str(2**63), "2", "3"], ["2", "3", str(2**63)]),
         (["٣", "3", "4"], ["3", "4", "٣"]),
         ([2.0, 1.0, 3.0], [1, 2, 3]),
         (["é b", "É", "z"], ["z", "É", "é b"]),
@@ -204,6 +213,10 @@ def test_types_of_ids(values: list, ids: list) -> None:
         ),
         ({"item_id": pd.Series(["a", "b", "\ud800"], dtype=object)}, "row 3 .*control character"),
         ({"rating": [1, np.nan, 2]}, "row 2 .*, column 'rating': rating nan, expected a finite number"),
+        (
+            {"rating": pd.period_range("2020-01-01", periods=3)},
+            "row 1 .*rating 2020-01-01, expected a finite",
+        ),
         ({"rating": [1, 2, np.inf]}, "row 3 .*rating inf, expected a finite number"),
     ],
 )
@@ -227,11 +240,116 @@ def test_index_of_the_frame_is_not_used() -> None:
     assert data.ratings.tolist() == [1, 2, 3]
 
 
+def test_a_named_index_is_a_column_where_it_is_asked_for(tmp_path: Path) -> None:
+    plain = pd.DataFrame({"user_id": ["a", "b", "a"], "item_id": [5, 5, 6], "rating": [1, 2, 3]})
+    counted = plain.set_axis(pd.RangeIndex(2, 8, 2, name="when"), axis=0)
+    for number, (indexed, time) in enumerate(
+        (
+            (plain.set_index("user_id"), None),
+            (plain.set_index("item_id"), None),
+            (plain.set_index(["item_id", "user_id"]), None),
+            (counted, "when"),
+        )
+    ):
+        path = tmp_path / f"{number}.parquet"
+        indexed.to_parquet(path)
+        for data in (
+            from_dataframe(indexed, time_col=time),
+            from_file(path, user_col="user_id", item_col="item_id", rating_col="rating", time_col=time),
+        ):
+            assert data.users.decode(data.user_id).tolist() == ["a", "b", "a"]
+            assert data.items.decode(data.item_id).tolist() == [5, 5, 6]
+            assert data.ratings.tolist() == [1, 2, 3]
+            assert data.timestamp is None or data.timestamp.tolist() == [2, 4, 6]
+    # An index of the same name as a column is not mistaken for it.
+    both = plain.set_axis(pd.Index(["x", "y", "z"], name="user_id"), axis=0)
+    assert from_dataframe(both).users.ids.tolist() == ["a", "b"]
+    path = tmp_path / "other.parquet"
+    plain.rename(columns={"user_id": "who"}).set_index("who").to_parquet(path)
+    with pytest.raises(DataError, match=r"no column 'user_id'.* Columns: 'item_id', 'rating', 'who'"):
+        from_file(path, user_col="user_id", item_col="item_id")
+
+
+def test_ids_of_19_digits_are_of_one_type_whatever_the_file(tmp_path: Path) -> None:
+    users = [900_719_925_474_099_300, 900_719_925_474_099_301, 9_007_199_254_740_993_001]
+    table = pd.DataFrame({"user_id": users, "item_id": [1_234_567_890_123_456_789, 2, 3]})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "a.parquet")
+    table.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    for kind in ("csv", "parquet", "jsonl"):
+        data = from_file(tmp_path / f"a.{kind}", user_col="user_id", item_col="item_id")
+        assert (data.users.dtype, data.items.dtype) == ("int64", "int64")
+        assert data.users.decode(data.user_id).tolist() == users
+        assert data.items.decode(data.item_id).tolist() == [1_234_567_890_123_456_789, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "noted"),
+    [
+        ("user,item\n1,2\n2,-3\n", "'user' and 'item'"),
+        ("user,item\n1,b2\n2,b3\n", "'user' and 'item'"),
+        ("user,item\na1,b2\na2,b3\n", ""),
+        ("1,2\n2,3\n", ""),
+        ("7,x\n1,2\n2,y\n", ""),
+        ("u1,2\nu1,3\n2,2\n", ""),
+        ("u1,2\n1,3\n2,2\n", "'u1' and '2'"),
+    ],
+)
+def test_a_header_that_is_read_as_data_is_noted(tmp_path: Path, text: str, noted: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    data = from_file(path, user_col="1", item_col="2", header=False)
+    told = [note for note in data.notes if "looks like a header" in note]
+    note = f"the first row, {noted}, looks like a header but is kept as data, as --no-header says"
+    assert told == ([note] if noted else [])
+    assert len(data) == text.count("\n")
+
+
+def test_options_that_a_kind_of_file_has_no_use_for(tmp_path: Path) -> None:
+    frame().to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"user_id": 1, "item_id": 1}\n{"user_id": 2, "item_id": 2}\n')
+    (tmp_path / "a.csv").write_text("1,1\n2,2\n")
+    (tmp_path / "a.dat").write_text("1::1::3\n2::2::4\n")
+    ids = {"user_col": "user_id", "item_col": "item_id"}
+    for file, option, message in (
+        ("a.parquet", {"encoding": "latin-1"}, "--encoding is for text files .* is Parquet"),
+        ("a.parquet", {"header": False}, "--no-header is for text files"),
+        ("a.jsonl", {"quoting": "none"}, "--quoting is for text files .* is JSON lines"),
+        (
+            "a.csv",
+            {"header": False},
+            "given by their number from 1, such as --user-col 1. Received 'user_id'",
+        ),
+        ("a.csv", {"quoting": "all"}, "Unknown --quoting 'all'. Valid: csv, none"),
+        ("a.csv", {"encoding": "hex"}, "--encoding must be the name of an encoding"),
+        ("a.csv", {"encoding": "a\0b"}, "--encoding must be the name of an encoding"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            from_file(tmp_path / file, **ids, **option)
+    assert len(from_file(tmp_path / "a.jsonl", **ids, encoding="latin-1")) == 2
+    numbers = {"user_col": "1", "item_col": "2", "header": False}
+    assert from_file(tmp_path / "a.dat", **numbers, rating_col="3").ratings.tolist() == [3, 4]
+    with pytest.raises(DataError, match=r"no column '3'\. Valid: 1, 2\. .*Columns: '1', '2'"):
+        from_file(tmp_path / "a.csv", **numbers, rating_col="3")
+    with pytest.raises(
+        DataError, match=r"no separator found.* If the file has no header line, give --no-header"
+    ):
+        from_file(tmp_path / "a.dat", **ids)
+
+
+def test_lines_that_quotes_join_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('user_id,item_id,text\n1,1,"a\nb\nc"\n2,2,"d"\n')
+    data = from_file(path, user_col="user_id", item_col="item_id")
+    assert data.notes[0].endswith("2 rows read, 2 kept, 0 dropped")
+    assert data.notes[1].startswith("2 lines go on with a quoted field of the line before")
+
+
 @pytest.mark.parametrize(
     ("values", "seconds"),
     [
         ([1, 2, 3], [1, 2, 3]),
-        ([1.9, 2.0, -0.5], [1, 2, -1]),
+        ([1.0, 2.0, -5.0], [1, 2, -5]),
         (["1", "2", "3e2"], [1, 2, 300]),
         (["1970-01-02", "1970-01-01T00:01:00", "1970-01-01T02:00:00+01:00"], [86_400, 60, 3600]),
         (pd.to_datetime(["1970-01-02", "1970-01-01", "1969-12-31"]), [86_400, 0, -86_400]),
@@ -245,9 +363,7 @@ def test_times(values: Any, seconds: list[int]) -> None:
     assert data.timestamp.tolist() == seconds
 
 
-def test_times_in_milliseconds_are_noted_and_missing_ones_refused() -> None:
-    data = from_dataframe(frame(time=[1_600_000_000_000] * 3), time_col="time")
-    assert "look like milliseconds" in data.notes[-1]
+def test_missing_times_are_refused() -> None:
     for missing in (
         [1, None, 3],
         ["1970-01-01", None, "1970-01-01"],
@@ -270,8 +386,8 @@ REPEATED = pd.DataFrame(
 @pytest.mark.parametrize(
     ("policy", "pairs", "ratings", "times"),
     [
-        ("first", [(1, 5), (2, 5), (1, 6)], [1, 2, 3], [50, 40, 30]),
-        ("last", [(1, 6), (1, 5), (2, 5)], [3, 4, 5], [30, 20, 60]),
+        ("first", [(2, 5), (1, 6), (1, 5)], [2, 3, 4], [40, 30, 20]),
+        ("last", [(1, 5), (1, 6), (2, 5)], [1, 3, 5], [50, 30, 60]),
         ("mean", [(1, 5), (2, 5), (1, 6)], [2.5, 3.5, 3], [50, 60, 30]),
     ],
 )
@@ -294,6 +410,11 @@ def test_options() -> None:
         from_dataframe(frame(), duplicates="frist")
     with pytest.raises(UsageError, match="'mean' needs ratings"):
         from_dataframe(frame(), duplicates="mean", rating_col=None)
+    bare = frame()[["user_id", "item_id"]]
+    with pytest.raises(UsageError, match=r"rating_scale needs ratings \(--rating-col\)"):
+        from_dataframe(bare, rating_required=False, rating_scale=(1, 5))
+    with pytest.raises(UsageError, match=r"--time-unit ms needs times \(--time-col\)"):
+        from_dataframe(frame(), time_unit="ms")
     for scale in ((5, 1), (1, 1), (0, float("inf"))):
         with pytest.raises(UsageError, match="rating_scale"):
             from_dataframe(frame(), rating_scale=scale)

@@ -1,12 +1,15 @@
 """Filters keep what they promise, renumber without mixing anything up, and say what they dropped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfzoo.data.filters import compact, filter_interactions
+from tfzoo.data.filters import compact, filter_interactions, restricted
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Negatives, split_at_rows
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 
@@ -130,3 +133,25 @@ def test_compact_keeps_the_unknown_id():
     assert data.items.ids.tolist() == ["i1", "i8"]
     assert data.user_features["age"].tolist() == [0, 40]
     assert compact(data).users is data.users
+
+
+def test_stored_negatives_follow_the_filter(toy):
+    whole = replace(
+        split_at_rows(toy, np.arange(200), np.arange(200, 250), np.arange(250, 300), "rows"),
+        negatives={
+            part: Negatives(np.arange(1, 31), np.tile(np.arange(1, 21), (30, 1)))
+            for part in ("validation", "test")
+        },
+    )
+    kept = filter_interactions(toy, min_rating=3, min_item_interactions=9)
+    split = restricted(whole, kept, 3)
+    stored = split.negatives["test"]
+    assert np.array_equal(toy.users.ids[:30][np.isin(toy.users.ids, kept.users.ids)], kept.users.ids)
+    assert len(stored) == kept.num_users
+    dropped = ~np.isin(toy.items.ids, kept.items.ids)
+    assert 0 < dropped.sum() < 20
+    assert (stored.item_id[0] == 0).tolist() == dropped.tolist()
+    assert kept.items.decode(stored.item_id[0][~dropped]).tolist() == toy.items.ids[~dropped].tolist()
+    high = replace(whole, test=toy.take(np.flatnonzero(toy.ratings < 3)[:5]))
+    with pytest.raises(DataError, match=r"Of the test part of 'toy' no interaction is left by the filter"):
+        restricted(high, kept, 3)

@@ -48,27 +48,6 @@ def pairs(part):
     return list(zip(part.user_id.tolist(), part.item_id.tolist(), strict=True))
 
 
-def test_random_parts_as_published(tmp_path):
-    data = table("ml-100k", [1, 1, 2, 2], [1, 2, 1, 3], [1, 2, 3, 4])
-    folder = tmp_path / "random_80_10_10"
-    folder.mkdir()
-    for part, lines in {"train": "2\t30\n1\t10\n", "valid": "1\t20\n", "test": "2\t10\n"}.items():
-        (folder / f"{part}.tsv").write_text(lines)
-    split = given_split_of(data, "random_80_10_10", seed=0, data_dir=tmp_path)
-    assert [pairs(getattr(split, part)) for part in PARTS] == [[(2, 3), (1, 1)], [(1, 2)], [(2, 1)]]
-    other = given_split_of(data, "random_80_10_10", seed=5, validation=0.3, data_dir=tmp_path)
-    assert pairs(other.validation) == pairs(split.validation)
-    (folder / "valid.tsv").write_text("2\t10\n")
-    with pytest.raises(DataError, match="overlap"):
-        given_split_of(data, "random_80_10_10", seed=0, data_dir=tmp_path)
-    (folder / "valid.tsv").write_text("2\t50\n")
-    with pytest.raises(DataError, match=r"valid\.tsv, row 1: user 2 and item 50 are not among"):
-        given_split_of(data, "random_80_10_10", seed=0, data_dir=tmp_path)
-    (folder / "valid.tsv").write_text("2\tx\n")
-    with pytest.raises(DataError, match=r"valid\.tsv is truncated or damaged"):
-        given_split_of(data, "random_80_10_10", seed=0, data_dir=tmp_path)
-
-
 def test_folds_by_name_are_those_of_given_rows(tmp_path):
     data = table("ml-100k", [1, 1, 2, 2, 2], [1, 2, 1, 3, 4], [1, 2, 3, 4, 5])
     (tmp_path / "ua.base").write_text("2\t30\t4\t4\n1\t10\t1\t1\n1\t20\t2\t2\n2\t40\t5\t5\n")
@@ -190,23 +169,15 @@ def test_unknown_splits_are_refused():
 
 def test_files_by_hand_are_asked_for_by_name():
     data = table("ml-100k", [1, 2], [1, 2], [1, 2])
-    with pytest.raises(DataError, match=r"random_80_10_10/test\.tsv.*not on this machine.*RecBole"):
-        given_split_of(data, "random_80_10_10", seed=0)
+    with pytest.raises(DataError, match=r"u1\.base and u1\.test.*not on this machine.*GroupLens"):
+        given_split_of(data, "u1", seed=0)
 
 
 def test_every_registered_split_names_its_files():
     for name in registry.registered():
-        for split in registry.find(name).splits.values():
-            assert split.files
+        for split_name, split in registry.find(name).splits.items():
+            assert split.files or (name, split_name) == ("ml-100k", "random_80_10_10")
             assert set(split.urls) <= set(split.files)
-
-
-@pytest.mark.data
-def test_real_random_split():
-    data = load_dataset("ml-100k")
-    split = given_split_of(data, "random_80_10_10", seed=0)
-    assert [len(getattr(split, part)) for part in PARTS] == [80_808, 9_596, 9_596]
-    assert len({pair for part in PARTS for pair in pairs(getattr(split, part))}) == 100_000
 
 
 @pytest.mark.data

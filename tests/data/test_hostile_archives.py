@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
+import itertools
 import random
 import re
 import stat
@@ -17,9 +19,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.patience import PATIENCE
 from tfzoo.data import download
 from tfzoo.data.datasets import registry
 from tfzoo.errors import DownloadError
@@ -216,6 +220,9 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.01)
+    # A clock that goes on with every look at it: no machine is too busy for it.
+    clock = SimpleNamespace(monotonic=functools.partial(next, itertools.count(0, 0.05)), sleep=time.sleep)
+    monkeypatch.setattr(download, "time", clock)
     monkeypatch.setattr(download, "FIRST_WHILE_SECONDS", 0.2)
     monkeypatch.setattr(download, "LEAST_BYTES_PER_SECOND", 100_000)
     monkeypatch.setattr(download, "MAX_DOWNLOAD_BYTES", 1_000_000)
@@ -248,10 +255,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ],
 )
 def test_servers_that_go_wrong(server: str, tmp_path: Path, path: str, message: str) -> None:
-    started = time.monotonic()
     with pytest.raises(DownloadError, match=f"(?s){message}") as caught:
-        download.fetch(server + path, tmp_path / "a", checksum=SHA256, timeout=2)
-    assert time.monotonic() - started < 10
+        download.fetch(server + path, tmp_path / "a", checksum=SHA256, timeout=PATIENCE)
     assert str(caught.value).startswith(server)
     assert list(tmp_path.iterdir()) == []
 

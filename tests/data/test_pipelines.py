@@ -13,6 +13,7 @@ from scipy.stats import chisquare
 from tfzoo.data import pipelines
 from tfzoo.data.pipelines import (
     PADDING,
+    BatchPlan,
     blocks_per_epoch,
     gather,
     ordered_batches,
@@ -26,8 +27,8 @@ SIZES = {"n": st.integers(1, 40), "batch": st.integers(1, 12), "steps": st.integ
 
 def epochs(count, n, batch, steps=1, **options):
     """Return ``count`` epochs, each an array [blocks, steps, batch]."""
-    blocks = blocks_per_epoch(n, batch, steps)
-    elements = shuffled_blocks(n, batch, steps_per_block=steps, **options).take(count * blocks)
+    blocks = blocks_per_epoch(n, BatchPlan(batch, 0, block=steps))
+    elements = shuffled_blocks(n, BatchPlan(batch, block=steps, **options)).take(count * blocks)
     return np.stack(list(elements.as_numpy_iterator())).reshape(count, blocks, steps, batch)
 
 
@@ -82,14 +83,14 @@ def test_steps_per_epoch(n, batch, expected):
 
 @given(**SIZES)
 def test_blocks_cover_the_steps(n, batch, steps):
-    assert blocks_per_epoch(n, batch, steps) == math.ceil(n / batch / steps - 1e-9)
+    assert blocks_per_epoch(n, BatchPlan(batch, 0, block=steps)) == math.ceil(n / batch / steps - 1e-9)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_batch_sizes_below_one_are_refused(batch_size):
     calls = [
         lambda: steps_per_epoch(3, batch_size),
-        lambda: shuffled_blocks(3, batch_size, seed=0),
+        lambda: shuffled_blocks(3, BatchPlan(batch_size, seed=0)),
         lambda: ordered_batches(3, batch_size),
     ]
     for call in calls:
@@ -132,7 +133,7 @@ def test_a_computed_order_visits_each_row_once(monkeypatch, count):
 def test_neighbours_of_a_computed_order_have_nothing_to_do_with_each_other(count):
     # The first million numbers, what a training of an hour sees of an order of many hours.
     for seed in range(5):
-        blocks = shuffled_blocks(count, 2**20, seed=seed)
+        blocks = shuffled_blocks(count, BatchPlan(2**20, seed=seed))
         place = next(iter(blocks)).numpy().ravel().astype(np.int64) * 32 // count
         pairs = np.bincount(place[::2] * 32 + place[1::2], minlength=1024)
         assert chisquare(np.bincount(place, minlength=32)).pvalue > 1e-6

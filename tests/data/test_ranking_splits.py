@@ -244,6 +244,23 @@ def test_negatives_are_uniform_over_the_unseen_items():
     assert (counts > 0).sum() == 10
 
 
+def test_users_with_too_few_unseen_items_are_left_out_and_counted():
+    # User 1 has every item, user 2 all but one, one of them twice; user 3 has five.
+    users = [1] * NUM_ITEMS + [2] * NUM_ITEMS + [3] * 5
+    items = [*range(1, NUM_ITEMS + 1), *range(1, NUM_ITEMS), 1, *range(1, 6)]
+    data = make(users, items)
+    for negatives, left_out, measured in ((1, 1, [2, 3]), (2, 2, [3]), (10, 2, [3])):
+        split = leave_out_split(data, seed=0, negatives=negatives)
+        assert split.test.user_id.tolist() == split.validation.user_id.tolist() == measured
+        assert f"{left_out} users with fewer than {negatives} items never interacted with" in split.protocol
+        assert split.negatives["test"].user_id.tolist() == measured
+        assert len(split.train) == len(data) - 2 * 3
+        assert np.unique(split.train.user_id).tolist() == [1, 2, 3]
+    assert "left out" not in leave_out_split(data, seed=0).protocol
+    with pytest.raises(DataError, match=r"every user has fewer than 11 items .* too few for 11 negatives"):
+        leave_out_split(data, seed=0, negatives=11)
+
+
 def test_all_unseen_items_can_be_asked_for_but_no_more():
     data = make([1] * 5 + [4], [2, 3, 5, 7, 11, 1])
     every = draw_negatives(data, np.array([4, 1, 4]), 10, 0)

@@ -150,8 +150,13 @@ def test_clicks_are_read_and_prepared(tmp_path):
     assert data.user_id.tolist() == [1] * 4 + [2] * 2 + [3] * 4
     # In order of time, also within one second.
     assert data.items.decode(data.item_id).tolist() == [7, 5, 5, 5, 7, 7, 5, 5, 7, 7]
-    start = 1_396_864_800
-    assert (data.timestamp - start).tolist() == [1, 1, 1, 2, 29, 30, 5, 6, 7, 8]
+    start = 1_396_864_800_000
+    assert data.ticks_per_second == 1000
+    assert (data.timestamp - start).tolist() == [
+        *(1250, 1500, 1750, 2000),
+        *(29_000, 30_000),
+        *(5000, 6000, 7000, 8000),
+    ]
     assert data.rating is None
 
     packed = tmp_path / "clicks.dat.gz"

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfzoo.data import shard_writer
+from tfzoo.data.shard_manifest import BUCKETS, MANIFEST
 from tfzoo.data.shard_writer import Source, write_shards
-from tfzoo.data.shards import BUCKETS, MANIFEST, buckets_of, open_shards
+from tfzoo.data.shards import buckets_of, open_shards
 from tfzoo.errors import DataError, UsageError
 
 ROWS = 1000
@@ -79,11 +81,13 @@ def test_what_goes_in_comes_out(tmp_path, kind):
 
 
 def test_ids_that_look_like_numbers_at_first_are_texts(tmp_path):
-    data = pd.DataFrame({"user_id": ["7", "8"] * 100 + ["x"], "item_id": "3", "rating": 1, "time": 5})
+    data = pd.DataFrame(
+        {"user_id": ["7", "8"] * 100 + ["x"], "item_id": ["3"] * 200 + ["4"], "rating": 1, "time": 5}
+    )
     shards = open_shards(write(tmp_path, data))
     assert shards.users.ids.tolist() == ["7", "8", "x"]
     assert shards.counts["user"].tolist() == [0, 100, 100, 1]
-    assert shards.items.ids.tolist() == [3]
+    assert shards.items.ids.tolist() == [3, 4]
 
 
 @settings(max_examples=25, deadline=None)
@@ -174,11 +178,10 @@ BAD = {
     "no manifest": (lambda f: (f / MANIFEST).unlink(), "it has no manifest.json"),
     "no json": (lambda f: (f / MANIFEST).write_text("{"), "damaged"),
     "another json": (lambda f: (f / MANIFEST).write_text("[1]"), "damaged"),
-    "later format": (lambda f: break_manifest(f, lambda m: m.update(format=2)), "format 2, expected 1"),
-    "changed checksum": (lambda f: break_manifest(f, lambda m: m["files"].popitem()), "checksum is not that"),
-    "changed buckets": (
-        lambda f: break_manifest(f, lambda m: m["buckets"].pop()),
-        "fit",
+    "later format": (lambda f: break_manifest(f, lambda m: m.update(format=3)), "has format 3, expected 2"),
+    "earlier format": (
+        lambda f: break_manifest(f, lambda m: (m.update(format=1), m.pop("manifest_checksum"))),
+        "written by an earlier version.* Run 'tfzoo shard' on the data again",
     ),
     "shard missing": (lambda f: (f / "shard-00001.parquet").unlink(), "shard-00001.parquet is missing"),
     "shard short": (
@@ -217,6 +220,31 @@ def test_a_shard_that_breaks_after_opening_is_one_clear_error(folder, tmp_path):
         list(shards.blocks(seed=0))
 
 
+def test_a_file_that_changes_between_the_passes_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("user_id,item_id,rating\n1,2,3\n2,3,4\n")
+    read = shard_writer._first_pass
+
+    def then_changed(*arguments):
+        found = read(*arguments)
+        path.write_text("user_id,item_id,rating\n1,2,3\n9,3,4\n")
+        return found
+
+    monkeypatch.setattr(shard_writer, "_first_pass", then_changed)
+    with pytest.raises(DataError, match="changed while it was read"):
+        write_shards(Source(path), tmp_path / "out", name="a")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_finer_times_keep_their_order(tmp_path):
+    data = frame().assign(time=lambda each: each["time"] + each["time"] % 8 / 8)
+    shards = open_shards(write(tmp_path, data))
+    assert shards.ticks_per_second == 1000
+    part = shards.load("train", (1, 1))
+    assert (part.ticks_per_second, part.timestamp.dtype) == (1000, np.int64)
+    assert set(part.timestamp.tolist()) <= set((1000 * data["time"]).astype(int).tolist())
+
+
 @pytest.mark.parametrize("held_out", [(50, 50), (-1, 5), (0, 100)])
 def test_shares_that_leave_nothing_are_refused(folder, held_out):
     with pytest.raises(UsageError, match="percents that leave some"):
@@ -228,11 +256,11 @@ def test_shares_that_leave_nothing_are_refused(folder, held_out):
     [
         ("user_id,item_id,rating\n", "has no data rows"),
         ("user_id,item_id\n1,2\n", "no column 'rating'"),
-        ("user_id,item_id,rating\n1,2,3\n1,2\n", "row 2 .*rating"),
+        ("user_id,item_id,rating\n1,2,3\n1,2\n", "row 2 .*: 2 fields, expected 3"),
         ("user_id,item_id,rating\n1,2,3\n1,2,3,4\n", "fields"),
         ("user_id,item_id,rating\n1,2,3\n2,3,good\n", "row 2 .*rating"),
         ("user_id,item_id,rating\n1,2,3\n,3,4\n", "row 2 .*empty id"),
-        ('user_id,item_id,rating\n1,"2,3\n', "cannot be read as text"),
+        ('user_id,item_id,rating\n1,"2,3\n', "row 1 .*: a quote is not closed"),
     ],
 )
 def test_bad_files_leave_no_folder(tmp_path, text, message):
@@ -243,10 +271,10 @@ def test_bad_files_leave_no_folder(tmp_path, text, message):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.csv"]
 
 
-def test_an_error_in_the_second_pass_leaves_no_folder(tmp_path):
+def test_an_error_in_a_later_part_leaves_no_folder(tmp_path):
     data = frame()
     data.loc[700, "rating"] = np.inf
-    with pytest.raises(DataError, match=r"in the part after row 650, row 51 .*'rating'"):
+    with pytest.raises(DataError, match=r"row 701 .*'rating'"):
         write(tmp_path, data)
     assert [entry.name for entry in tmp_path.iterdir()] == ["ratings.csv"]
 

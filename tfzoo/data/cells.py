@@ -47,3 +47,13 @@ def first_of_cells(row: NDArray, column: NDArray, width: int) -> NDArray[np.int6
     """Return the position of the first entry of each cell, by row, then column; see `sorted_cells`."""
     order, first = sorted_cells(row, column, width)
     return order if first.all() else order[first]
+
+
+def shared_cells(row: NDArray, column: NDArray, width: int) -> int:
+    """Return how many entries share their cell with another one; see `sorted_cells`."""
+    cells = row.astype(np.int64)
+    cells *= width
+    cells += column
+    cells.sort()
+    same = cells[1:] == cells[:-1]
+    return int((np.append(same, False) | np.append(False, same)).sum())

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.splits import Negatives, Split
+from tfzoo.data.unused import translated
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 
@@ -81,6 +83,56 @@ def filter_interactions(
         f"{interactions.num_items - left.num_items:,} of {interactions.num_items:,} items"
     )
     return replace(left, notes=(*interactions.notes, note))
+
+
+def restricted(split: Split, kept: Interactions, min_rating: float | None = None) -> Split:
+    """Return a split of a whole data set without what `filter_interactions` has dropped from it.
+
+    Args:
+        split: of the whole data set.
+        kept: what the filter has left of that.
+        min_rating: the lowest rating that it has kept.
+
+    Returns:
+        The parts over the vocabularies of ``kept``; stored negatives too, 0 for dropped items.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    user = translated(split.train.users, kept.users)
+    item = translated(split.train.items, kept.items)
+
+    def left(part: Interactions, name: str = "fold-in") -> Interactions:
+        rows = (user[part.user_id] > 0) & (item[part.item_id] > 0)
+        if min_rating is not None:
+            rows &= part.ratings >= min_rating
+        if not rows.any():
+            raise DataError(f"Of the {name} part of '{kept.name}' no interaction is left by the filter.")
+        part = part.take(np.flatnonzero(rows))
+        return replace(
+            part,
+            users=kept.users,
+            items=kept.items,
+            user_id=user[part.user_id],
+            item_id=item[part.item_id],
+            user_features=kept.user_features,
+            item_features=kept.item_features,
+        )
+
+    negatives = {}
+    for name, stored in split.negatives.items():
+        known = user[stored.user_id] > 0
+        negatives[name] = Negatives(user[stored.user_id[known]], item[stored.item_id[known]])
+    return replace(
+        split,
+        train=left(split.train, "training"),
+        validation=left(split.validation, "validation"),
+        test=left(split.test, "test"),
+        fold_in=None if split.fold_in is None else left(split.fold_in),
+        variants={name: left(part, name) for name, part in split.variants.items()},
+        negatives=negatives,
+        protocol=f"{split.protocol}, then filtered",
+    )
 
 
 def compact(interactions: Interactions) -> Interactions:

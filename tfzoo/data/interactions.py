@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError
+
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +28,7 @@ class Interactions:
         user_id: int32 ``[n]``.
         item_id: int32 ``[n]``.
         rating: float32 ``[n]`` or None for implicit feedback.
-        timestamp: int64 ``[n]``, seconds since 1970, or None.
+        timestamp: int64 ``[n]``, since 1970 in ticks of which a second has ``ticks_per_second``, or None.
         text: object ``[n]`` of str, the review of each interaction (may be empty), or None.
         item_features: name -> values, shape ``[num_items + 1]``, row 0 for the unknown item
             (``title`` and ``genres`` where the data set has them).
@@ -32,6 +36,7 @@ class Interactions:
         rating_scale: lowest and highest rating that the data set allows.
         name: short name of the data set, used in folder names.
         notes: what the reader kept, dropped or changed, one sentence each.
+        ticks_per_second: 1 where all times are whole seconds.
     """
 
     users: Vocabulary
@@ -46,8 +51,12 @@ class Interactions:
     name: str = "interactions"
     notes: tuple[str, ...] = ()
     text: NDArray[np.object_] | None = None
+    ticks_per_second: int = 1
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        if self.ticks_per_second < 1:
+            raise DataError(f"ticks_per_second must be 1 or more. Received {self.ticks_per_second}.")
         if np.ndim(self.user_id) != 1:
             raise DataError(f"Column 'user_id' must have one dimension. Received {np.ndim(self.user_id)}.")
         check_ids(np.asarray(self.user_id), len(self.users), "user_id")
@@ -65,7 +74,9 @@ class Interactions:
                 continue
             # What nobody can write to any more need not be copied: tables of many millions of rows share it.
             if not (isinstance(values, np.ndarray) and values.dtype == dtype and _is_frozen(values)):
-                values = np.array(values, dtype=dtype)
+                given, values = values, np.array(values, dtype=dtype)
+                if column == "timestamp" and not np.array_equal(given, values):
+                    raise DataError("Column 'timestamp' must hold whole numbers; see ticks_per_second.")
             if values.shape != np.shape(self.user_id):
                 raise DataError(
                     f"Column '{column}' must have one value per interaction. Received shape "
@@ -97,6 +108,14 @@ class Interactions:
             raise DataError(f"'{self.name}' has no ratings; this task needs them (--rating-col).")
         return self.rating
 
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that other rows, or other ids, would not give."""
+        digest = hashlib.sha256()
+        for vocabulary in (self.users, self.items):
+            digest.update("\0".join(map(str, vocabulary.ids.tolist())).encode(errors="replace"))
+        self.digest(digest)
+        return digest.hexdigest()[:16]
+
     def take(self, rows: NDArray) -> Interactions:
         """Return the interactions at the given row numbers, with the same vocabularies."""
         return replace(
@@ -116,6 +135,20 @@ class Interactions:
         """Number of interactions of each item, shape ``[num_items + 1]``."""
         return np.bincount(self.item_id, minlength=self.num_items + 1)
 
+    def is_part_of_the_table_of(self, other: Any) -> bool:
+        """Tell whether both have the same users and items, so that dense ids mean the same in them."""
+        return isinstance(getattr(other, "users", None), Vocabulary) and all(
+            mine is yours or mine == yours
+            for mine, yours in ((self.users, other.users), (self.items, other.items))
+        )
+
+    def digest(self, sha: hashlib._Hash) -> None:
+        """Add the rows to a fingerprint."""
+        for column in (self.user_id, self.item_id, self.rating, self.timestamp):
+            # A view: a copy of the bytes of large data would be hundreds of megabytes.
+            sha.update(b"" if column is None else np.ascontiguousarray(column).data)
+        sha.update(b"" if self.text is None else "\0".join(self.text).encode())
+
     def save_vocabularies(self, folder: Path) -> None:
         """Write ``users.txt`` and ``items.txt``, one raw id a line, and their types."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +167,15 @@ class Interactions:
         if self.rating is not None and len(self):
             text += f", mean rating {self.rating.mean(dtype=np.float64):.4f}"
         return text
+
+
+def check_name(name: str) -> None:
+    """Raise `DataError` for a name of data that could lead out of the folder that is named after it."""
+    if len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & set("/\\"):
+        raise DataError(
+            f"The name of data must have at most {_LONGEST_NAME} letters, without slashes and line breaks: "
+            f"folders are named after it. Received {name[:_LONGEST_NAME]!a}."
+        )
 
 
 def frozen(values: NDArray) -> NDArray:

@@ -8,6 +8,7 @@ continues at epoch ``e`` sees the batches that the unbroken run would have seen.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -20,6 +21,31 @@ COMPUTED_FROM = 1 << 24
 ROUNDS = 16
 
 
+# Far enough apart that no two runs of neighbouring seeds share an order.
+STREAMS_APART = 7919
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How examples are ordered and batched.
+
+    Attributes:
+        batch_size: examples a batch.
+        seed: with the epoch number, fixes order and sampling.
+        first_epoch: number of the first epoch, counted from 0.
+        block: batches an element of the dataset.
+    """
+
+    batch_size: int
+    seed: int
+    first_epoch: int = 0
+    block: int = 1
+
+    def stream(self, number: int) -> BatchPlan:
+        """Return the plan of another pipeline of the same training, whose order is its own."""
+        return replace(self, seed=self.seed + STREAMS_APART * number)
+
+
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     """Number of batches that cover ``num_examples``, the last one possibly padded."""
     if batch_size < 1:
@@ -27,14 +53,12 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
     return math.ceil(num_examples / batch_size)
 
 
-def blocks_per_epoch(num_examples: int, batch_size: int, steps_per_block: int) -> int:
-    """Number of blocks of ``steps_per_block`` batches that cover ``num_examples``."""
-    return math.ceil(steps_per_epoch(num_examples, batch_size) / steps_per_block)
+def blocks_per_epoch(num_examples: int, plan: BatchPlan) -> int:
+    """Number of blocks of batches that cover ``num_examples``."""
+    return math.ceil(steps_per_epoch(num_examples, plan.batch_size) / plan.block)
 
 
-def shuffled_blocks(
-    num_examples: int, batch_size: int, *, seed: int, first_epoch: int = 0, steps_per_block: int = 1
-) -> tf.data.Dataset:
+def shuffled_blocks(num_examples: int, plan: BatchPlan) -> tf.data.Dataset:
     """Endless epochs of shuffled row numbers, several batches an element.
 
     Every epoch visits each row once. Its last element is filled up with `PADDING`, so that
@@ -42,33 +66,29 @@ def shuffled_blocks(
 
     Args:
         num_examples: number of rows to draw from.
-        batch_size: rows a batch.
-        seed: with the epoch number, fixes the order.
-        first_epoch: number of the first epoch to produce, counted from 0.
-        steps_per_block: batches an element.
+        plan: batch size, order and batches an element, ``S`` below.
 
     Returns:
-        A dataset of int32 ``[steps_per_block, batch_size]``;
-        `blocks_per_epoch` elements make one epoch.
+        A dataset of int32 ``[S, batch_size]``; `blocks_per_epoch` elements make one epoch.
 
     Raises:
-        UsageError: ``num_examples`` or ``batch_size`` is below 1.
+        UsageError: ``num_examples`` or the batch size is below 1.
     """
     if num_examples < 1:
         raise UsageError("There is no example to draw batches from.")
-    blocks = blocks_per_epoch(num_examples, batch_size, steps_per_block)
-    shape = [steps_per_block, batch_size]
-    size = steps_per_block * batch_size
+    blocks = blocks_per_epoch(num_examples, plan)
+    shape = [plan.block, plan.batch_size]
+    size = plan.block * plan.batch_size
 
     def shuffled(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(num_examples, dtype=tf.int32), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
+            tf.range(num_examples, dtype=tf.int32), seed=tf.stack([tf.constant(plan.seed, tf.int64), epoch])
         )
         order = tf.pad(order, [[0, blocks * size - num_examples]], constant_values=PADDING)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [blocks, *shape]))
 
     def computed(epoch: tf.Tensor) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), epoch, tf.constant(0, tf.int64)])
+        key = tf.stack([tf.constant(plan.seed, tf.int64), epoch, tf.constant(0, tf.int64)])
 
         def block(number: tf.Tensor) -> tf.Tensor:
             places = number * size + tf.range(size, dtype=tf.int64)
@@ -84,7 +104,7 @@ def shuffled_blocks(
         return tf.data.Dataset.range(blocks).map(block, num_parallel_calls=2)
 
     epoch_blocks = shuffled if num_examples < COMPUTED_FROM else computed
-    return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch_blocks)
+    return tf.data.Dataset.range(plan.first_epoch, tf.int64.max).flat_map(epoch_blocks)
 
 
 def ordered_batches(num_examples: int, batch_size: int) -> tf.data.Dataset:

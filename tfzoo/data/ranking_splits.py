@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tfzoo.data.cells import first_of_cells
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Negatives, Split, check_ratios, shuffled_rows, split_at_rows
 from tfzoo.errors import DataError, UsageError
@@ -114,7 +115,8 @@ def leave_out_split(
 
     Raises:
         UsageError: ``leave``, ``negatives`` or ``validation`` has no meaning.
-        DataError: a part would be empty, or a user has too few unseen items.
+        DataError: a part would be empty, or every user has too few unseen items; users who have are left
+            out of validation and test, and the protocol counts them.
     """
     if leave < 1 or (negatives is not None and negatives < 1):
         raise UsageError(
@@ -134,6 +136,17 @@ def leave_out_split(
         protocol += f", {short:,} users with fewer than {leave + 2} rows wholly in train"
     if interactions.timestamp is None:
         protocol += ", row order for time"
+    full = _without_unseen(interactions, np.unique(grouped.user[enough]), negatives or 0)
+    if len(full):
+        # Nothing can be drawn for them, so they are measured no more than users with too few rows are.
+        protocol += f", {len(full):,} users with fewer than {negatives} items never interacted with left out"
+        test = test[~np.isin(interactions.user_id[test], full)]
+        held_out = held_out[~np.isin(interactions.user_id[held_out], full)]
+        if len(test) == 0:
+            raise DataError(
+                f"'{interactions.name}': every user has fewer than {negatives} items never interacted with, "
+                f"too few for {negatives} negatives. Ask for fewer, or rank all items."
+            )
     split = split_at_rows(interactions, np.flatnonzero(kept), held_out, test, protocol)
     if negatives is None:
         return split
@@ -142,6 +155,18 @@ def leave_out_split(
         for stream, part in enumerate(("validation", "test"))
     }
     return replace(split, negatives=drawn, protocol=f"{protocol}, {negatives} drawn negatives, seed {seed}")
+
+
+def _without_unseen(interactions: Interactions, users: NDArray, count: int) -> NDArray:
+    """Return those of the users who have fewer than ``count`` items that they never interacted with."""
+    # Rows are no fewer than distinct items, so that few users have to be looked at.
+    counts = interactions.user_counts()[users]
+    busy = users[counts > interactions.num_items - count]
+    rows = np.flatnonzero(np.isin(interactions.user_id, busy))
+    user, item = interactions.user_id[rows], interactions.item_id[rows]
+    once = first_of_cells(user, item, interactions.num_items + 1)
+    distinct = np.bincount(user[once], minlength=interactions.num_users + 1)
+    return busy[distinct[busy] > interactions.num_items - count]
 
 
 def draw_negatives(

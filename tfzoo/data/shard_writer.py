@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,24 @@ import pyarrow  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from tfzoo.data.datasets.columns import read_ids, read_ratings, read_times
-from tfzoo.data.datasets.delimited import SEPARATORS, check_is_file, ending_of
-from tfzoo.data.datasets.files import check_rating_scale
-from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, reading_parquet
-from tfzoo.data.shards import (
-    BUCKETS,
-    DTYPES,
-    FORMAT,
-    MANIFEST,
-    buckets_of,
-    content_checksum,
-    mixed,
+from tfzoo.data.datasets.columns import IdColumn, read_ratings
+from tfzoo.data.datasets.delimited import Layout
+from tfzoo.data.datasets.files import (
+    accounted,
+    check_scale_and_unit,
+    check_sizes,
+    header_noted,
+    observed_scale,
+    repeats_noted,
 )
+from tfzoo.data.datasets.names import slug
+from tfzoo.data.datasets.tables import Names, open_table
+from tfzoo.data.datasets.times import AUTO, TimeColumn
+from tfzoo.data.repeats import RepeatedPairs
+from tfzoo.data.shard_manifest import BUCKETS, FORMAT, MANIFEST, content_checksum, whole_checksum
+from tfzoo.data.shards import DTYPES, buckets_of, mixed
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import DataError, UsageError, nearest
+from tfzoo.errors import DataError, UsageError
 from tfzoo.files import file_checksum, temporary_folder, writing
 
 ROWS_AT_ONCE = 1 << 20
@@ -40,21 +43,56 @@ FEWEST, MOST = 4, 256
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be sharded and the names of its columns; raises errors as `from_file` does."""
+    """A file to be sharded; it is taken or refused as `from_file` would with ``duplicates="keep"``.
+
+    Attributes:
+        path: the file.
+        user_col: column of user ids.
+        item_col: column of item ids.
+        rating_col: column of ratings; None for none.
+        time_col: column of times; None for none.
+        layout: how to read a text file.
+        time_unit: what numbers in ``time_col`` count, see `from_dataframe`.
+        rating_scale: lowest and highest rating allowed; None for those that occur.
+        least: how many users and how many items there must be.
+    """
 
     path: Path
     user_col: str = "user_id"
     item_col: str = "item_id"
     rating_col: str | None = "rating"
     time_col: str | None = None
-    sep: str | None = None
+    layout: Layout = field(default_factory=Layout)
+    time_unit: str = AUTO
     rating_scale: tuple[float, float] | None = None
+    least: int = 2
+
+    @property
+    def names(self) -> Names:
+        """The columns of the file."""
+        return Names(self.user_col, self.item_col, self.rating_col, self.time_col)
 
     @property
     def named(self) -> dict[str, str]:
         """Column of the shards -> column of the file."""
         names = (self.user_col, self.item_col, self.rating_col, self.time_col)
         return {column: name for column, name in zip(DTYPES, names, strict=True) if name is not None}
+
+
+@dataclass
+class _Columns:
+    """What the first pass learns of the columns."""
+
+    users: IdColumn
+    items: IdColumn
+    times: TimeColumn
+    notes: list[str]
+    rows: int = 0
+
+    @property
+    def ids(self) -> tuple[Vocabulary, Vocabulary]:
+        """The vocabularies of users and of items."""
+        return self.users.vocabulary, self.items.vocabulary
 
 
 def write_shards(
@@ -65,7 +103,7 @@ def write_shards(
     shards: int | None = None,
     seed: int = 0,
     rows_at_once: int = ROWS_AT_ONCE,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
     """Write the rows of a file into a new folder of shards, each into one chosen by seed and row number.
 
     All rows are kept, several ones of one user for one item too.
@@ -79,7 +117,7 @@ def write_shards(
         rows_at_once: rows held in memory.
 
     Returns:
-        The manifest.
+        The manifest, and what became of the rows and columns, a sentence each.
 
     Raises:
         UsageError: ``output`` exists, or an option has no meaning.
@@ -88,68 +126,81 @@ def write_shards(
     """
     if output.exists():
         raise UsageError(f"{output} exists already; give the name of a new folder.")
-    check_rating_scale(source.rating_scale)
+    check_scale_and_unit(source.names, source.rating_scale, source.time_unit)
     if shards is not None and not 1 <= shards <= MOST:
         raise UsageError(f"--shards must lie between 1 and {MOST}. Received {shards}.")
-    vocabularies, rows = _vocabularies(source, rows_at_once)
-    count = shards or int(np.clip(-(-rows // ROWS_PER_SHARD), FEWEST, MOST))
+    columns = _first_pass(source, rows_at_once)
+    count = shards or int(np.clip(-(-columns.rows // ROWS_PER_SHARD), FEWEST, MOST))
     with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(output.parent, f".{output.name}.") as scratch:
             folder = scratch / "shards"
             folder.mkdir()
-            manifest = _write(source, folder, vocabularies, count, seed, rows_at_once)
-            manifest = {"format": FORMAT, "name": name, "seed": seed, **manifest}
+            with RepeatedPairs(scratch / "pairs") as pairs:
+                manifest, first = _write(source, folder, columns, count, seed, rows_at_once, pairs)
+                repeated = pairs.count()
+            manifest = {"format": FORMAT, "name": slug(name), "seed": seed, **manifest}
+            manifest["manifest_checksum"] = whole_checksum(manifest)
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
             os.rename(folder, output)
-    return manifest
+    notes = [accounted(str(source.path), columns.rows), *columns.notes]
+    if source.rating_col is not None and source.rating_scale is None:
+        notes.append(observed_scale(manifest["rating_range"]))
+    if source.time_col is not None:
+        notes += columns.times.notes()
+    if repeated:
+        notes.append(repeats_noted(repeated))
+    if not source.layout.header:
+        notes += header_noted(first)
+    return manifest, notes
 
 
-def _vocabularies(source: Source, rows_at_once: int) -> tuple[tuple[Vocabulary, Vocabulary], int]:
-    """Collect all raw ids; the first pass."""
-    found: list[Vocabulary | None] = [None, None]
-    rows = 0
-    for chunk, where in _chunks(source, rows_at_once):
-        for side, column in enumerate((source.user_col, source.item_col)):
-            found[side] = _merged(found[side], read_ids(chunk[column], where)[0])
-        rows += len(chunk)
-    users, items = found
-    if users is None or items is None:
-        raise DataError(f"{source.path} has no data rows.")
-    return (users, items), rows
-
-
-def _merged(known: Vocabulary | None, new: Vocabulary) -> Vocabulary:
-    if known is None:
-        return new
-    if known.dtype == new.dtype:
-        return Vocabulary(np.union1d(known.ids, new.ids))
-    # Texts that all spelled numbers so far: they are texts like the others after all.
-    return Vocabulary(np.union1d(known.ids.astype(str), new.ids.astype(str)))
+def _first_pass(source: Source, rows_at_once: int) -> _Columns:
+    """Check all rows, collect the raw ids, and find out what the times count."""
+    where = str(source.path)
+    found = _Columns(IdColumn(where), IdColumn(where), TimeColumn(where, source.time_unit), [])
+    for chunk in _chunks(source, rows_at_once, found.notes):
+        found.users.read(chunk[source.user_col], found.rows)
+        found.items.read(chunk[source.item_col], found.rows)
+        _ratings(source, chunk, found.rows)
+        if source.time_col is not None:
+            found.times.read(chunk[source.time_col], found.rows)
+        found.rows += len(chunk)
+    found.times.check()
+    check_sizes(found.ids, source.names, source.least, where)
+    return found
 
 
 def _write(
     source: Source,
     folder: Path,
-    vocabularies: tuple[Vocabulary, Vocabulary],
+    read: _Columns,
     count: int,
     seed: int,
     rows_at_once: int,
-) -> dict[str, Any]:
-    """Encode the rows and distribute them; the second pass. Returns the rest of the manifest."""
+    pairs: RepeatedPairs,
+) -> tuple[dict[str, Any], list[tuple[Vocabulary, int, int]]]:
+    """Encode the rows and distribute them; the second pass.
+
+    Returns:
+        The rest of the manifest, and the ids of the first row as `header_noted` takes them.
+    """
     named = source.named
     kinds = {"user_id": pyarrow.int32(), "item_id": pyarrow.int32(), "rating": pyarrow.float32()}
     schema = pyarrow.schema([(column, kinds.get(column, pyarrow.int64())) for column in named])
     names = [f"shard-{number:05d}.parquet" for number in range(count)]
     written, buckets = np.zeros(count, np.int64), np.zeros(BUCKETS, np.int64)
-    counts = [np.zeros(len(vocabulary) + 1, np.int64) for vocabulary in vocabularies]
-    lowest, highest, total, start = np.inf, -np.inf, 0.0, 0
+    counts = [np.zeros(len(vocabulary) + 1, np.int64) for vocabulary in read.ids]
+    lowest, highest, total, start, first = np.inf, -np.inf, 0.0, 0, [0, 0]
     # So that seeds give unrelated assignments, not shifted ones.
     salt = mixed(np.array([seed], np.uint64))
     with ExitStack() as stack:
         files = [stack.enter_context(parquet.ParquetWriter(folder / name, schema)) for name in names]
-        for chunk, where in _chunks(source, rows_at_once):
-            columns = _encoded(source, chunk, where, vocabularies)
+        for chunk in _chunks(source, rows_at_once, []):
+            columns = _encoded(source, chunk, start, read)
+            pairs.add(columns["user_id"], columns["item_id"])
+            if start == 0:
+                first = [int(columns[column][0]) for column in ("user_id", "item_id")]
             for side, column in enumerate(("user_id", "item_id")):
                 counts[side] += np.bincount(columns[column], minlength=len(counts[side]))
             buckets += np.bincount(buckets_of(columns["user_id"], columns["item_id"]), minlength=BUCKETS)
@@ -169,8 +220,10 @@ def _write(
                     )
                     written[number] += len(chosen)
             start += len(chunk)
-    scale = source.rating_scale or ((lowest, highest) if "rating" in named else None)
-    for whose, vocabulary, rows_of in zip(("user", "item"), vocabularies, counts, strict=True):
+    if start != read.rows or any(rows_of[0] for rows_of in counts):
+        raise DataError(f"{source.path} changed while it was read.")
+    observed = (lowest, highest) if "rating" in named else None
+    for whose, vocabulary, rows_of in zip(("user", "item"), read.ids, counts, strict=True):
         vocabulary.save(folder / f"{whose}s.txt")
         np.save(folder / f"{whose}s.npy", rows_of, allow_pickle=False)
     entries: dict[str, dict[str, Any]] = {
@@ -179,91 +232,46 @@ def _write(
     }
     for shard_name, count_of in zip(names, written.tolist(), strict=True):
         entries[shard_name]["rows"] = count_of
-    return {
+    sides = [(known, row, int(of[row])) for known, row, of in zip(read.ids, first, counts, strict=True)]
+    manifest = {
         "rows": start,
         "columns": list(named),
-        "users": vocabularies[0].dtype,
-        "items": vocabularies[1].dtype,
-        "rating_scale": scale,
+        "users": read.ids[0].dtype,
+        "items": read.ids[1].dtype,
+        "ticks_per_second": read.times.ticks_per_second,
+        "rating_scale": source.rating_scale or observed,
+        "rating_range": observed,
         "rating_sum": total,
         "buckets": buckets.tolist(),
         "files": entries,
         "checksum": content_checksum(entries),
     }
+    return manifest, sides
 
 
-def _encoded(
-    source: Source, chunk: pd.DataFrame, where: str, vocabularies: tuple[Vocabulary, Vocabulary]
-) -> dict[str, NDArray]:
+def _encoded(source: Source, chunk: pd.DataFrame, start: int, read: _Columns) -> dict[str, NDArray]:
+    """Return the columns of the shards of some rows, the first of which has the number ``start``."""
     columns: dict[str, NDArray] = {}
-    for side, column in enumerate(("user_id", "item_id")):
-        local, codes = read_ids(chunk[source.named[column]], where)
-        columns[column] = vocabularies[side].lookup(local.ids)[codes - 1]
-    if source.rating_col is not None:
-        columns["rating"] = read_ratings(chunk[source.rating_col], where, source.rating_scale)
+    for column, ids in (("user_id", read.users), ("item_id", read.items)):
+        local, codes = ids.parse(chunk[source.named[column]], start)
+        columns[column] = ids.vocabulary.lookup(local.ids)[codes - 1]
+    rating = _ratings(source, chunk, start)
+    if rating is not None:
+        columns["rating"] = rating
     if source.time_col is not None:
-        columns["timestamp"] = read_times(chunk[source.time_col], where)
+        columns["timestamp"] = read.times.ticks(read.times.parse(chunk[source.time_col], start))
     return columns
 
 
-def _chunks(source: Source, rows_at_once: int) -> Iterator[tuple[pd.DataFrame, str]]:
-    """Read the wanted columns in parts, each with what messages call it."""
-    check_is_file(source.path)
-    ending = ending_of(source.path)
-    if ending in PARQUET and source.sep is None:
-        parts = _parquet_parts(source, rows_at_once)
-    elif source.sep is not None or ending in SEPARATORS:
-        parts = _text_parts(source, (source.sep or SEPARATORS[ending]).replace("\\t", "\t"), rows_at_once)
-    else:
-        known = ", ".join((*SEPARATORS, *PARQUET))
-        raise DataError(f"{source.path}: unknown kind of file '{ending}'. Known: {known}; else give --sep.")
-    start = 0
-    for part in parts:
-        if part.empty:
-            continue
-        yield part, f"{source.path}" + (f", in the part after row {start:,}" if start else "")
-        start += len(part)
+def _ratings(source: Source, chunk: pd.DataFrame, start: int) -> NDArray[np.float32] | None:
+    if source.rating_col is None:
+        return None
+    return read_ratings(chunk[source.rating_col], str(source.path), source.rating_scale, start)
 
 
-def _parquet_parts(source: Source, rows_at_once: int) -> Iterator[pd.DataFrame]:
-    _check_names(source, parquet_shape(source.path)[0])
-    with reading_parquet(source.path):
-        file = parquet.ParquetFile(source.path)
-    with file:
-        batches = file.iter_batches(rows_at_once, columns=list(source.named.values()))
-        while True:
-            with reading_parquet(source.path):
-                batch = next(batches, None)
-                part = None if batch is None else batch.to_pandas()
-            if part is None:
-                return
-            yield part
-
-
-def _text_parts(source: Source, sep: str, rows_at_once: int) -> Iterator[pd.DataFrame]:
-    if len(sep) != 1:
-        raise UsageError(f"--sep must be one character, since the file is read in parts. Received {sep!r}.")
-    options: dict[str, Any] = {"sep": sep, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-    try:
-        with pd.read_csv(source.path, chunksize=rows_at_once, **options) as parts:
-            for part in parts:
-                _check_names(source, [str(column) for column in part.columns])
-                # A row that is too long makes the first column an index. One that is too short is filled with
-                # empty texts, which no id, rating or time is.
-                wanted = part[list(source.named.values())]
-                if not isinstance(part.index, pd.RangeIndex):
-                    raise ValueError("a row has more or fewer fields than the header")
-                yield wanted.reset_index(drop=True)
-    except UsageError:
-        raise
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{source.path} cannot be read as text separated by {sep!r}: {error}.") from error
-
-
-def _check_names(source: Source, present: list[str]) -> None:
-    wanted = list(source.named.values())
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"Each column can play one part only. Received {', '.join(map(repr, wanted))}.")
-    for column in wanted:
-        if column not in present:
-            raise DataError(f"{source.path} has no column '{column}'. {nearest(column, present)}")
+def _chunks(source: Source, rows_at_once: int, notes: list[str]) -> Iterator[pd.DataFrame]:
+    """Read the wanted columns in parts, none of them empty, and then note what is to be said of them."""
+    table = open_table(source.path, source.layout, source.names, in_memory=False)
+    source.names.check(table.columns, str(source.path), table.hint)
+    yield from (part for part in table.parts(source.names.all(), rows_at_once) if len(part))
+    notes += table.notes()

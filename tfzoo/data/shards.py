@@ -6,27 +6,22 @@ bounded size, in an order that is a function of seed and epoch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet  # type: ignore[import-untyped]
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.shard_manifest import BUCKETS, MANIFEST, read_manifest
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 from tfzoo.files import file_checksum
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-BUCKETS = 100
 BLOCK_ROWS = 1 << 19
 INTERLEAVED = 8
 PARTS = ("train", "validation", "test")
@@ -51,7 +46,9 @@ class ShardedInteractions:
         buckets: number of rows of each bucket, int64 ``[BUCKETS]``.
         counts: ``user`` and ``item`` -> number of rows of each dense id, int64 ``[n + 1]``.
         rating_sum: sum of all ratings.
-        rating_scale: lowest and highest rating; None without ratings.
+        rating_scale: lowest and highest rating possible; None without ratings.
+        rating_range: lowest and highest rating that occurs; None without ratings.
+        ticks_per_second: see `Interactions`.
         checksum: of the whole content.
         name: short name, used in folder names.
     """
@@ -65,6 +62,8 @@ class ShardedInteractions:
     counts: Mapping[str, NDArray[np.int64]]
     rating_sum: float
     rating_scale: tuple[float, float] | None
+    rating_range: tuple[float, float] | None
+    ticks_per_second: int
     checksum: str
     name: str
 
@@ -120,9 +119,10 @@ class ShardedInteractions:
             Column -> values; a block may be smaller, never empty.
 
         Raises:
-            DataError: a shard is missing or damaged.
+            DataError: a shard is missing or damaged, or holds other rows than the manifest says.
         """
         first, last = self.bounds(part, held_out)
+        expected, found = self.count(part, held_out), 0
         random = None if seed is None else np.random.default_rng([seed, epoch])
         names = list(self.shards)
         order = range(len(names)) if random is None else random.permutation(len(names))
@@ -142,12 +142,19 @@ class ShardedInteractions:
             bucket = buckets_of(columns["user_id"], columns["item_id"])
             kept = (bucket >= first) & (bucket < last)
             count = int(kept.sum())
+            found += count
+            if found > expected:
+                break
             if rows + count > block_rows:
                 yield _shuffled(held, random)
                 held, rows = [], 0
             if count:
                 held.append({name: values[kept] for name, values in columns.items()})
                 rows += count
+        if found != expected:
+            raise DataError(
+                f"{self.folder}: the shards do not hold the rows of the {part} part that {MANIFEST} says."
+            )
         if rows:
             yield _shuffled(held, random)
 
@@ -166,6 +173,7 @@ class ShardedInteractions:
             columns.get("timestamp"),
             rating_scale=self.rating_scale,
             name=self.name,
+            ticks_per_second=self.ticks_per_second,
         )
 
     def _read(self, name: str, rows: int) -> Iterator[Columns]:
@@ -175,6 +183,10 @@ class ShardedInteractions:
                 for column, values in columns.items():
                     if values.dtype != DTYPES[column]:
                         raise DataError(f"column '{column}' is {values.dtype}, not {DTYPES[column].__name__}")
+                if self.rating_range is not None:
+                    low, high = self.rating_range
+                    if not ((columns["rating"] >= low) & (columns["rating"] <= high)).all():
+                        raise DataError(f"a rating lies outside {low:g} to {high:g}")
                 for column, known in (("user_id", self.users), ("item_id", self.items)):
                     if columns[column].min() < 1 or columns[column].max() > len(known):
                         raise DataError(f"an id of column '{column}' lies outside 1..{len(known)}")
@@ -208,45 +220,53 @@ def open_shards(folder: str | Path, *, verify: bool = True) -> ShardedInteractio
         raise DataError(
             f"{folder} is no folder of shards: it has no {MANIFEST}. Make one with 'tfzoo shard'."
         )
-    with _reading(path):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise DataError(f"format {manifest['format']!r}, expected {FORMAT}; shard the data again")
-        if manifest["checksum"] != content_checksum(manifest["files"]):
-            raise DataError("its checksum is not that of its content")
-        files = {str(name): dict(entry) for name, entry in manifest["files"].items()}
-        if any(Path(name).name != name for name in files):
-            raise DataError("a file lies outside the folder")
-    for name, entry in files.items():
+    manifest = read_manifest(path)
+    for name, entry in manifest.files.items():
         with _reading(folder / name):
+            # A device, even one of size 0, may never end.
+            if not (folder / name).is_file():
+                raise DataError("no such file")
             size = (folder / name).stat().st_size
-            if size != entry["bytes"]:
-                raise DataError(f"{size:,} bytes, expected {entry['bytes']:,}")
-            if verify and file_checksum(folder / name) != entry["sha256"]:
+            if size != entry.bytes:
+                raise DataError(f"{size:,} bytes, expected {entry.bytes:,}")
+            if verify and file_checksum(folder / name) != entry.sha256:
                 raise DataError("its checksum is not that of the manifest")
+    users, items = (
+        _load_vocabulary(folder / f"{side}.txt", dtype)
+        for side, dtype in (("users", manifest.users), ("items", manifest.items))
+    )
+    counts = {
+        side: _load_counts(folder / f"{side}s.npy", len(vocabulary), manifest.rows)
+        for side, vocabulary in (("user", users), ("item", items))
+    }
+    return ShardedInteractions(
+        folder,
+        users,
+        items,
+        manifest.shards,
+        manifest.columns,
+        np.array(manifest.buckets, np.int64),
+        counts,
+        manifest.rating_sum,
+        manifest.rating_scale,
+        manifest.rating_range,
+        manifest.ticks_per_second,
+        manifest.checksum,
+        manifest.name,
+    )
+
+
+def _load_vocabulary(path: Path, dtype: str) -> Vocabulary:
     with _reading(path):
-        counts = {side: np.load(folder / f"{side}s.npy", allow_pickle=False) for side in ("user", "item")}
-        users, items = (
-            Vocabulary.load(folder / f"{side}.txt", manifest[side]) for side in ("users", "items")
-        )
-        scale = manifest["rating_scale"]
-        found = ShardedInteractions(
-            folder,
-            users,
-            items,
-            {name: int(entry["rows"]) for name, entry in files.items() if "rows" in entry},
-            tuple(manifest["columns"]),
-            np.array(manifest["buckets"], np.int64),
-            counts,
-            float(manifest["rating_sum"]),
-            None if scale is None else (float(scale[0]), float(scale[1])),
-            str(manifest["checksum"]),
-            str(manifest["name"]),
-        )
-        sizes = {len(found), sum(found.shards.values()), *(int(side.sum()) for side in counts.values())}
-        if len(sizes) != 1 or not set(found.columns) <= set(DTYPES) or found.buckets.shape != (BUCKETS,):
-            raise DataError("its counts or columns do not fit together")
-    return found
+        return Vocabulary.load(path, dtype)
+
+
+def _load_counts(path: Path, ids: int, rows: int) -> NDArray[np.int64]:
+    with _reading(path):
+        counts: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        if counts.dtype != np.int64 or counts.shape != (ids + 1,) or counts.min() < 0 or counts.sum() != rows:
+            raise DataError("its counts are not those of the ids")
+        return counts
 
 
 def buckets_of(user_id: NDArray, item_id: NDArray) -> NDArray[np.int64]:
@@ -261,11 +281,6 @@ def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))
-
-
-def content_checksum(files: Mapping[str, Any]) -> str:
-    """Return the checksum of all files together."""
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _shuffled(parts: list[Columns], random: np.random.Generator | None) -> Columns:

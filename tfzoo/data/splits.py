@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from tfzoo.data.cells import sorted_cells
 from tfzoo.data.interactions import Interactions, check_ids
-from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 
 
@@ -83,9 +82,7 @@ class Split:
         known = {"validation": self.validation, "test": self.test, "fold-in": self.fold_in, **self.variants}
         for name, rows in known.items():
             # An id of another vocabulary would stand for another user or item, within the table or past it.
-            if rows is not None and not (
-                _same(rows.users, self.train.users) and _same(rows.items, self.train.items)
-            ):
+            if rows is not None and not rows.is_part_of_the_table_of(self.train):
                 raise DataError(
                     f"The {name} part and the train part have different vocabularies ({rows.num_users} and "
                     f"{self.train.num_users} users, {rows.num_items} and {self.train.num_items} items); all "
@@ -262,10 +259,6 @@ def hold_out(
         raise UsageError(f"split.validation must lie between 0 and 1. Received {validation}.")
     cut = max(1, round(len(rest) * validation))
     return split_at_rows(interactions, rest[cut:], rest[:cut], test, protocol)
-
-
-def _same(first: Vocabulary, second: Vocabulary) -> bool:
-    return first is second or first == second
 
 
 def split_at_rows(

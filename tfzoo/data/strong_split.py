@@ -96,5 +96,5 @@ def _refuse_repeats(interactions: Interactions) -> None:
     if repeats:
         raise DataError(
             f"'{interactions.name}' has {repeats:,} repeated pairs of user and item: one copy could be known "
-            "and the other a target. Keep one row a pair."
+            "and the other a target. Keep one row a pair (--duplicates first or last)."
         )

@@ -10,7 +10,9 @@ import importlib
 import pkgutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, overload
 
+from tfzoo.data.click_log import ClickLog
 from tfzoo.data.datasets import registry
 from tfzoo.data.datasets.files import from_dataframe, from_file
 from tfzoo.data.datasets.given import given_rows, given_split_of
@@ -27,7 +29,17 @@ def list_datasets() -> list[str]:
     return registry.registered()
 
 
-def load_dataset(name: str, *, data_dir: str | Path | None = None) -> Interactions:
+@overload
+def load_dataset(  # type: ignore[overload-overlap]
+    name: Literal["avazu-8k", "criteo-8k", "frappe"], *, data_dir: str | Path | None = None
+) -> ClickLog: ...
+
+
+@overload
+def load_dataset(name: str, *, data_dir: str | Path | None = None) -> Interactions: ...
+
+
+def load_dataset(name: str, *, data_dir: str | Path | None = None) -> Interactions | ClickLog:
     """Load a public data set, from this machine if it is here, else by download.
 
     Looked for in this order: ``data_dir``, ``$TFZOO_DATA_DIR/<name>``, the cache
@@ -38,7 +50,7 @@ def load_dataset(name: str, *, data_dir: str | Path | None = None) -> Interactio
         data_dir: the folder of the data set, or a folder that holds it.
 
     Returns:
-        The interactions; the last note names the folder that was read.
+        The interactions, or the click log; the last note names the folder that was read.
 
     Raises:
         UsageError: there is no data set of that name.
@@ -49,4 +61,5 @@ def load_dataset(name: str, *, data_dir: str | Path | None = None) -> Interactio
     folder = registry.locate(dataset, data_dir)
     interactions = dataset.read(folder, dataset)
     registry.check_facts(interactions, dataset, folder / dataset.required)
-    return replace(interactions, notes=(*interactions.notes, f"read from {folder}"))
+    # Readers of files of one's own never give a name that a data set has.
+    return replace(interactions, name=name, notes=(*interactions.notes, f"read from {folder}"))

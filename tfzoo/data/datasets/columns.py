@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfzoo.errors import DataError
 
 MAX_ID_LENGTH = 256
 # "007" and "-0" stay text: as numbers they would fall together with "7" and "0".
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 # Control characters would break the vocabulary file, lone surrogates cannot be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EXACT_FLOAT = 2**53
@@ -40,62 +41,105 @@ def row_error(source: str, row: int, column: str, problem: str) -> DataError:
     )
 
 
-def read_ids(values: pd.Series, source: str) -> tuple[Vocabulary, NDArray[np.int32]]:
-    """Turn a column of raw ids into a vocabulary and dense ids.
+class IdColumn:
+    """One column of raw ids, read part by part.
 
-    Whole numbers, and texts that all spell whole numbers, become int64; other texts stay as they
-    are.
+    Whole numbers of 64 bits, and texts that all spell such numbers, become int64; other texts stay as
+    they are.
 
     Args:
-        values: the column; its name is used in messages.
         source: file or data frame, for messages.
-
-    Returns:
-        The vocabulary and the dense ids, int32 ``[n]``.
-
-    Raises:
-        DataError: an id is missing, is neither text nor a whole number, has blanks around it or
-            control characters in it, or texts and numbers are mixed.
     """
-    column = str(values.name)
-    _refuse_odd_kinds(values, source)
-    # Distinct ids are far fewer than rows, so only they are looked at one by one.
-    codes, distinct = pd.factorize(values)
-    if (codes < 0).any():
-        raise row_error(source, int(np.argmax(codes < 0)), column, "empty id")
-    raw = np.asarray(distinct, dtype=object).tolist()
-    numeric = np.array([not isinstance(value, str) for value in raw])
-    if numeric.any() and not numeric.all():
-        odd = int(np.argmax(numeric != numeric[0]))
-        kinds = ("number", "text") if numeric[0] else ("text", "number")
-        raise row_error(
-            source,
-            int(np.argmax(codes == odd)),
-            column,
-            f"mixed id types, {kinds[1]} {raw[odd]!r} after {kinds[0]} {raw[0]!r} in row 1; "
-            "make all ids of the column text or all of them whole numbers",
-        )
-    problem = _number_problem if numeric.all() else _text_problem
-    for code, value in enumerate(raw):
-        if found := problem(value):
-            raise row_error(source, int(np.argmax(codes == code)), column, found)
-    if numeric.all() or all(_INTEGER.fullmatch(value) for value in raw):
-        ids = np.array([int(value) for value in raw], np.int64)
-    else:
-        ids = np.array(raw, str)
-    order = np.argsort(ids)
-    dense = np.empty(len(ids), np.int32)
-    dense[order] = np.arange(1, len(ids) + 1)
-    return Vocabulary(ids[order]), dense[codes]
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._first: Any = None
+        self._known: Vocabulary | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary of all parts that were read; raises `DataError` where there was none."""
+        if self._known is None:
+            raise DataError(f"{self._source} has no data rows.")
+        return self._known
+
+    def read(self, values: pd.Series, start: int = 0) -> tuple[Vocabulary, NDArray[np.int32]]:
+        """Add the ids of a part of the column.
+
+        Args:
+            values: the part; its name is used in messages.
+            start: number of its first row, counted from 0.
+
+        Returns:
+            The vocabulary of the part alone and its dense ids, int32 ``[n]``.
+
+        Raises:
+            DataError: an id is missing, is neither text nor a whole number, has blanks around it or
+                control characters in it, or texts and numbers are mixed.
+        """
+        part, dense = self.parse(values, start)
+        self._known = part if self._known is None else _merged(self._known, part)
+        return part, dense
+
+    def parse(self, values: pd.Series, start: int = 0) -> tuple[Vocabulary, NDArray[np.int32]]:
+        """Return what `read` returns, and add nothing."""
+        column = str(values.name)
+
+        def wrong(row: int, problem: str) -> DataError:
+            return row_error(self._source, start + row, column, problem)
+
+        _refuse_odd_kinds(values, wrong)
+        # Distinct ids are far fewer than rows, so only they are looked at one by one.
+        codes, distinct = pd.factorize(values)
+        if (codes < 0).any():
+            raise wrong(int(np.argmax(codes < 0)), "empty id")
+        raw = np.asarray(distinct, dtype=object).tolist()
+        self._first = raw[0] if self._first is None else self._first
+        is_text = isinstance(self._first, str)
+        if (
+            odd := next((code for code, id_ in enumerate(raw) if isinstance(id_, str) != is_text), None)
+        ) is not None:
+            kinds = ("text", "number") if is_text else ("number", "text")
+            raise wrong(
+                int(np.argmax(codes == odd)),
+                f"mixed id types, {kinds[1]} {raw[odd]!r} after {kinds[0]} {self._first!r} in row 1; "
+                "make all ids of the column text or all of them whole numbers",
+            )
+        problem = _text_problem if is_text else _number_problem
+        for code, value in enumerate(raw):
+            if found := problem(value):
+                raise wrong(int(np.argmax(codes == code)), found)
+        if not is_text or all(map(_spells_integer, raw)):
+            ids = np.array([int(value) for value in raw], np.int64)
+        else:
+            ids = np.array(raw, str)
+        order = np.argsort(ids)
+        dense = np.empty(len(ids), np.int32)
+        dense[order] = np.arange(1, len(ids) + 1)
+        return Vocabulary(ids[order]), dense[codes]
 
 
-def read_ratings(values: pd.Series, source: str, scale: tuple[float, float] | None) -> NDArray[np.float32]:
-    """Turn a column of ratings into float32 ``[n]``.
+def _merged(known: Vocabulary, new: Vocabulary) -> Vocabulary:
+    if known.dtype == new.dtype:
+        return Vocabulary(np.union1d(known.ids, new.ids))
+    # Texts that all spelled numbers so far: they are texts like the others after all.
+    return Vocabulary(np.union1d(known.ids.astype(str), new.ids.astype(str)))
+
+
+def _spells_integer(text: str) -> bool:
+    """Tell whether a text is how an integer of 64 bits is printed, and no other text is."""
+    return _INTEGER.fullmatch(text) is not None and -(2**63) <= int(text) < 2**63
+
+
+def read_ratings(
+    values: pd.Series, source: str, scale: tuple[float, float] | None, start: int = 0
+) -> NDArray[np.float32]:
+    """Turn a column of ratings, or a part whose first row has the number ``start``, into float32 ``[n]``.
 
     Raises:
         DataError: a rating is no finite number or lies outside ``scale``.
     """
-    numbers = _numbers(values).astype(np.float64, copy=False)
+    numbers = numbers_of(values).astype(np.float64, copy=False)
     highest = np.finfo(np.float32).max
     wrong = ~((numbers >= -highest) & (numbers <= highest))
     expected = "a finite number"
@@ -104,42 +148,9 @@ def read_ratings(values: pd.Series, source: str, scale: tuple[float, float] | No
         expected = f"a number from {scale[0]:g} to {scale[1]:g}"
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise row_error(
-            source, row, str(values.name), f"rating {_shown(values.iloc[row])}, expected {expected}"
-        )
+        problem = f"rating {shown(values.iloc[row])}, expected {expected}"
+        raise row_error(source, start + row, str(values.name), problem)
     return numbers.astype(np.float32)
-
-
-def read_times(values: pd.Series, source: str) -> NDArray[np.int64]:
-    """Turn a column of times into int64 ``[n]``: whole seconds since 1970, dates taken as UTC.
-
-    Raises:
-        DataError: a value is neither a number nor an ISO date.
-    """
-    if pd.api.types.infer_dtype(values, skipna=True) in ("datetime64", "datetime", "date"):
-        dates = pd.to_datetime(values, utc=True, errors="coerce")
-        wrong = dates.isna().to_numpy()
-    else:
-        numbers = _numbers(values)
-        if numbers.dtype.kind == "i" and numbers.min(initial=0) > np.iinfo(np.int64).min:
-            # A copy: the column can be the caller's own memory.
-            return np.array(numbers)
-        wrong = ~(np.abs(numbers.astype(np.float64)) < 2.0**63)
-        if not wrong.any():
-            return np.floor(numbers).astype(np.int64)
-        if wrong[0] and values.dtype.kind not in "iuf":
-            dates = pd.to_datetime(values.astype(str), utc=True, errors="coerce", format="ISO8601")
-            wrong = dates.isna().to_numpy()
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise row_error(
-            source,
-            row,
-            str(values.name),
-            f"time {_shown(values.iloc[row])}, expected seconds since 1970 in every row or an ISO date "
-            "such as 2024-05-01T12:00:00 in every row",
-        )
-    return dates.dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
 
 
 def read_texts(values: pd.Series, source: str) -> NDArray[np.object_]:
@@ -171,10 +182,10 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _numbers(values: pd.Series) -> NDArray:
+def numbers_of(values: pd.Series) -> NDArray:
     """Return the values as int64 or float64, NaN where they are no numbers."""
-    if values.dtype.kind in "bmM":
-        # pandas would take truth values for 1 and 0, and dates for their count of ticks.
+    if values.dtype.kind in "bmM" or isinstance(values.dtype, pd.PeriodDtype):
+        # pandas would take truth values for 1 and 0, and dates for their count of ticks or days.
         return np.full(len(values), np.nan)
     if values.dtype == object and not _BOOLEANS.isdisjoint(map(type, values)):
         values = values.mask(values.map(lambda value: isinstance(value, (bool, np.bool_))), None)
@@ -182,7 +193,7 @@ def _numbers(values: pd.Series) -> NDArray:
         numbers = pd.to_numeric(values, errors="coerce")
     except OverflowError:
         numbers = pd.to_numeric(values.map(_as_float), errors="coerce")
-    if numbers.dtype.kind in "iu" and not numbers.hasnans:
+    if numbers.dtype.kind in "iu" and not numbers.hasnans and numbers.max() <= np.iinfo(np.int64).max:
         return numbers.to_numpy(np.int64)
     return numbers.to_numpy(np.float64, na_value=np.nan)
 
@@ -192,7 +203,7 @@ def _as_float(value: object) -> object:
     return math.inf if isinstance(value, int) and abs(value) > sys.float_info.max else value
 
 
-def _refuse_odd_kinds(values: pd.Series, source: str) -> None:
+def _refuse_odd_kinds(values: pd.Series, wrong: Callable[[int, str], DataError]) -> None:
     """Refuse lists and objects, which no table of ids takes, and truth values, which equal 1 and 0."""
     if values.dtype != object:
         return
@@ -200,8 +211,7 @@ def _refuse_odd_kinds(values: pd.Series, source: str) -> None:
     if odd:
         row = next(row for row, value in enumerate(values) if type(value) in odd)
         value = values.iloc[row]
-        problem = f"id {_shown(value)} of type {type(value).__name__}, expected text or a whole number"
-        raise row_error(source, row, str(values.name), problem)
+        raise wrong(row, f"id {shown(value)} of type {type(value).__name__}, expected text or a whole number")
 
 
 def _number_problem(value: Any) -> str | None:
@@ -221,14 +231,15 @@ def _text_problem(value: str) -> str | None:
     if not value:
         return "empty id"
     if len(value) > MAX_ID_LENGTH:
-        return f"id of {len(value):,} characters, {_shown(value)}, expected at most {MAX_ID_LENGTH}"
+        return f"id of {len(value):,} characters, {shown(value)}, expected at most {MAX_ID_LENGTH}"
     if found := _UNPRINTABLE.search(value):
-        return f"id {_shown(value)} has a line break or control character {found.group()!a} in it"
+        return f"id {shown(value)} has a line break or control character {found.group()!a} in it"
     if value != value.strip():
-        return f"id {_shown(value)} has a blank before or after it"
+        return f"id {shown(value)} has a blank before or after it"
     return None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as messages show it, cut where it is long."""
     text = ascii(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from tfzoo.errors import DataError, UsageError
+from tfzoo.data.datasets.text_files import UTF8, fields_of_any_length, place, text_blocks, text_rows
+from tfzoo.errors import DataError, UsageError, nearest
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SNIFFED = (".txt", ".dat")
-MAX_UNPACKED_BYTES = 4 << 30
+QUOTING = ("csv", "none")
 _CANDIDATES = ("\t", "::", ",", ";", "|", " ")
 # Characters that no text file has: one ends each row, the other stands for a longer separator.
 _END_OF_ROW = "\x1e"
 _LONG_SEPARATOR = "\x1f"
 
 
-def read_delimited(path: Path, ending: str, sep: str | None, columns: tuple[str, str]) -> pd.DataFrame:
-    """Read a file with a header line; all its columns are text, as they stand in the file.
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a text file are to be read.
 
-    Args:
-        path: the file, UTF-8, packed if its name ends in ``.gz``.
-        ending: ending of the name without ``.gz``; it gives the separator where ``sep`` is None.
-        sep: separator, of any length; a backslash followed by t means a tab.
-        columns: two columns that the header must have, by which the separator is found where
-            neither ``sep`` nor ``ending`` gives it.
-
-    Returns:
-        The rows in the order of the file.
-
-    Raises:
-        UsageError: ``sep`` cannot be a separator.
-        DataError: the file is empty, damaged, not UTF-8, or a row has more or fewer fields than
-            the header.
+    Attributes:
+        sep: separator, of any length; a backslash followed by t means a tab. None to go by the ending of
+            the file's name, or by its first line for ``.txt`` and ``.dat``.
+        header: the first row names the columns; if not, they are named ``1``, ``2``, ... in their order.
+        encoding: of the text; a byte order mark is dropped.
+        quoting: ``csv`` where fields may be enclosed in double quotes, ``none`` where a quote is a letter
+            as any other.
     """
-    text = read_text(path)
-    return _parse(path, text, _separator(path, text, ending, sep, columns))
+
+    sep: str | None = None
+    header: bool = True
+    encoding: str = UTF8
+    quoting: str = "csv"
+
+    def check(self) -> None:
+        """Raise `UsageError` where ``quoting`` or ``sep`` has no meaning."""
+        if self.quoting not in QUOTING:
+            raise UsageError(f"Unknown --quoting {self.quoting!r}. {nearest(self.quoting, QUOTING)}")
+        if self.sep is not None and (not self.sep or set(self.sep) & set('"\n\r' + _END_OF_ROW)):
+            raise UsageError(f"--sep must be a separator such as ',' or ';'. Received {self.sep!r}.")
 
 
 def ending_of(path: Path) -> str:
@@ -65,121 +70,159 @@ def check_is_file(path: Path) -> None:
     raise DataError(f"There is no file {str(path)!r}." if "\0" in str(path) else f"There is no file {path}.")
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, unpacked if its name ends in ``.gz``, without line breaks at its end.
+class DelimitedFile:
+    """A file of rows of text, which can be gone through once.
+
+    Attributes:
+        columns: names of the columns.
+        continued: how many lines so far go on with a quoted field of the line before.
+
+    Args:
+        path: the file, packed if its name ends in ``.gz``.
+        ending: ending of the name without ``.gz``.
+        layout: how to read it.
+        named: columns that the file should have, by which the separator is found where neither the layout
+            nor the ending gives it.
+        in_memory: see `text_blocks`.
 
     Raises:
-        DataError: the file is empty, damaged or not UTF-8; the message names the row.
+        UsageError: the layout has no meaning.
+        DataError: the file is empty, damaged, in another encoding, or one of its first rows has more or
+            fewer fields than the header.
     """
-    try:
-        data = _unpack(path) if path.suffix.lower() == ".gz" else path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start)
-        raise DataError(
-            f"{path}, row {row} (counted from 1 without the header): byte 0x{data[error.start]:02x} is not "
-            "UTF-8. Save the file as UTF-8, for example with iconv -f latin1 -t utf-8."
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    text = text.replace("\r\n", "\n").rstrip("\n")
-    if not text.strip():
-        raise DataError(f"{path} is empty.")
-    return text
+
+    def __init__(
+        self, path: Path, ending: str, layout: Layout, named: tuple[str, ...], *, in_memory: bool
+    ) -> None:
+        layout.check()
+        self._path, self._quoted, self.continued = path, layout.quoting == "csv", 0
+        blocks = text_blocks(path, layout.encoding, in_memory=in_memory)
+        first = next(blocks, "")
+        self._given = _separator(path, first, ending, layout, named)
+        blocks, self._sep = _one_character(path, chain([first], blocks), self._given)
+        self._texts = text_rows(path, blocks, self._sep if self._quoted else None)
+        text = next(self._texts)
+        with fields_of_any_length(text):
+            header = next(self._split(text)) or [""]
+        self.columns = [str(number + 1) for number in range(len(header))]
+        if layout.header:
+            self.columns = [field.replace(_LONG_SEPARATOR, self._given) for field in header]
+        self._first = self._parse(text, 0 if layout.header else 1)
+        if layout.header:
+            self._first = self._first.iloc[1:].reset_index(drop=True)
+
+    def parts(self) -> Iterator[pd.DataFrame]:
+        """Yield all rows in the order of the file, any number at a time; columns of text by their names.
+
+        Raises:
+            DataError: the file is damaged, in another encoding, or a row has more or fewer fields than the
+                header; the message names the row.
+        """
+        start = len(self._first)
+        yield self._first
+        for text in self._texts:
+            part = self._parse(text, start + 1)
+            start += len(part)
+            yield part
+
+    def _split(self, text: str) -> Iterator[list[str]]:
+        """Return the fields of each row."""
+        if not self._quoted:
+            return (row.split(self._sep) for row in text.split("\n"))
+        return csv.reader(io.StringIO(text), delimiter=self._sep, strict=True)
+
+    def _parse(self, text: str, start: int) -> pd.DataFrame:
+        """Read rows, the first of which has the number ``start``."""
+        width = len(self.columns)
+        # pandas fills rows that are too short without a word. A mark at the end of each row betrays them. It
+        # takes the number of fields from the first row, so that one of the right width stands before all.
+        end = self._sep + _END_OF_ROW
+        first = self._sep * (width - 1) + end + "\n"
+        try:
+            frame = pd.read_csv(
+                io.StringIO(first + text.replace("\n", end + "\n") + end),
+                sep=self._sep,
+                header=None,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                quoting=csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE,
+            )
+            if (frame[width] != _END_OF_ROW).any():
+                raise ValueError("a row has fewer fields than the header")
+        except ValueError as error:
+            self._refuse_ragged(text, start)
+            raise DataError(
+                f"{self._path} cannot be read as text separated by {self._given!r}: {error}"
+            ) from error
+        if self._quoted and '"' in text:
+            # Inside quotes neither the mark nor the stand-in for a longer separator is wanted.
+            frame = frame.replace(
+                {re.escape(end) + "\n": "\n", re.escape(self._sep): self._given}, regex=True
+            )
+        self.continued += text.count("\n") + 2 - len(frame)
+        return frame.iloc[1:, :width].set_axis(self.columns, axis=1).reset_index(drop=True)
+
+    def _refuse_ragged(self, text: str, start: int) -> None:
+        """Raise `DataError` for the first row that has more or fewer fields than the header."""
+        with fields_of_any_length(text):
+            rows = enumerate((max(1, len(fields)) for fields in self._split(text)), start=start)
+            row, found = next((pair for pair in rows if pair[1] != len(self.columns)), (0, 0))
+        if found:
+            said = "1 field" if found == 1 else f"{found} fields"
+            raise DataError(
+                f"{place(self._path, row)}: {said}, expected {len(self.columns)} as in the header."
+            )
 
 
-def _unpack(path: Path) -> bytes:
-    with gzip.open(path) as file:
-        data = file.read(MAX_UNPACKED_BYTES + 1)
-    if len(data) > MAX_UNPACKED_BYTES:
-        raise DataError(
-            f"{path} unpacks to more than {MAX_UNPACKED_BYTES:,} bytes from {path.stat().st_size:,}; "
-            "unpack it yourself if you trust it."
-        )
-    return data
+def read_delimited(path: Path, ending: str, layout: Layout, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a whole file, see `DelimitedFile`; all its columns are text, as they stand in the file."""
+    return pd.concat(DelimitedFile(path, ending, layout, columns, in_memory=True).parts(), ignore_index=True)
 
 
-def _separator(path: Path, text: str, ending: str, sep: str | None, columns: tuple[str, str]) -> str:
-    if sep is not None:
-        sep = sep.replace("\\t", "\t")
-        if not sep or set(sep) & set('"\n\r'):
-            raise UsageError(f"--sep must be a separator such as ',' or ';'. Received {sep!r}.")
-        return sep
+def _separator(path: Path, text: str, ending: str, layout: Layout, named: tuple[str, ...]) -> str:
+    if layout.sep is not None:
+        return layout.sep.replace("\\t", "\t")
     if ending in SEPARATORS:
         return SEPARATORS[ending]
+    if not text.strip():
+        raise DataError(f"{path} is empty.")
     header = text.partition("\n")[0]
     for candidate in _CANDIDATES:
-        if set(columns) <= {column.strip('"') for column in header.split(candidate)}:
+        fields = header.split(candidate)
+        if not layout.header and len(fields) >= max(map(_number, named)) > 0:
             return candidate
+        if layout.header and set(named) <= {field.strip('"') for field in fields}:
+            return candidate
+    hint = " If the file has no header line, give --no-header." if layout.header else ""
     raise DataError(
-        f"{path}: no separator found that gives the columns '{columns[0]}' and '{columns[1]}' in the header "
-        f"line {header[:80]!r}. Give the right column names, or the separator with --sep."
+        f"{path}: no separator found that gives the columns {' and '.join(map(repr, named))} in the first "
+        f"line {header[:80]!r}. Give the right column names, or the separator with --sep.{hint}"
     )
 
 
-def _parse(path: Path, text: str, sep: str) -> pd.DataFrame:
-    """Read delimited text; all columns are text."""
-    # pandas takes a lone carriage return for the end of a row, as old programs wrote it: so do we.
-    text = text.replace("\r", "\n").rstrip("\n")
-    given = sep
-    if len(sep) > 1:
-        if _LONG_SEPARATOR in text:
-            row = text.count("\n", 0, text.index(_LONG_SEPARATOR))
-            raise DataError(
-                f"{path}, row {row} (counted from 1 without the header): control character "
-                f"{_LONG_SEPARATOR!a} in the text."
-            )
-        text, sep = text.replace(sep, _LONG_SEPARATOR), _LONG_SEPARATOR
-    _check_quotes(path, text, sep)
-    # pandas fills rows that are too short without a word. A mark at the end of each row betrays them.
-    end = sep + _END_OF_ROW
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text.replace("\n", end + "\n") + end),
-            sep=sep,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-        )
-    except ValueError as error:
-        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
-            expected, line, saw = (int(number) - 1 for number in found.groups())
-            raise _ragged(path, line, expected, saw) from error
-        raise DataError(f"{path} cannot be read as text separated by {sep!r}: {error}") from error
-    width = frame.shape[1] - 1
-    short = (frame[width] != _END_OF_ROW).to_numpy()
-    if short.any():
-        row = int(np.argmax(short))
-        raise _ragged(path, row, width, int(np.argmax(frame.iloc[row] == _END_OF_ROW)))
-    if '"' in text:
-        # Inside quotes neither the mark nor the stand-in for a longer separator is wanted.
-        frame = frame.replace({re.escape(end) + "\n": "\n", re.escape(sep): given}, regex=True)
-    header = frame.iloc[0, :width].tolist()
-    return frame.iloc[1:, :width].set_axis(header, axis=1).reset_index(drop=True)
+def _number(column: str) -> int:
+    return int(column) if re.fullmatch("[1-9][0-9]{0,8}", column) else 0
 
 
-def _check_quotes(path: Path, text: str, sep: str) -> None:
-    """Refuse quotes that do not enclose a whole field: a lost one would swallow the rows up to the next."""
-    if '"' not in text:
-        return
-    before = csv.field_size_limit(max(len(text), 1))
-    row = 0
-    try:
-        for _ in csv.reader(io.StringIO(text), delimiter=sep, strict=True):
-            row += 1
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, row {row} (counted from 1 without the header): a quote is not closed where its field "
-            f"ends ({error})."
-        ) from error
-    finally:
-        csv.field_size_limit(before)
+def _one_character(path: Path, blocks: Iterable[str], sep: str) -> tuple[Iterator[str], str]:
+    """Replace a separator of several characters by one; pandas and quotes know no others."""
+    if len(sep) == 1:
+        return iter(blocks), sep
 
+    def replaced() -> Iterator[str]:
+        rows, held = 0, ""
+        for block, last in chain(zip(blocks, repeat(False)), [("", True)]):
+            if _LONG_SEPARATOR in block:
+                row = rows + block.count("\n", 0, block.index(_LONG_SEPARATOR))
+                raise DataError(f"{place(path, row)}: control character {_LONG_SEPARATOR!a} in the text.")
+            rows += block.count("\n")
+            text = (held + block).replace(sep, _LONG_SEPARATOR)
+            lengths = (length for length in range(len(sep) - 1, 0, -1) if text.endswith(sep[:length]))
+            # A separator may be cut in two.
+            cut = 0 if last else next(lengths, 0)
+            text, held = text[: len(text) - cut], text[len(text) - cut :]
+            if text:
+                yield text
 
-def _ragged(path: Path, row: int, expected: int, found: int) -> DataError:
-    fields = "1 field" if found == 1 else f"{found} fields"
-    return DataError(
-        f"{path}, row {row} (counted from 1 without the header): {fields}, expected {expected} as in "
-        "the header."
-    )
+    return replaced(), _LONG_SEPARATOR

@@ -18,12 +18,17 @@ def resolve_duplicates(
     policy: str,
     where: str,
 ) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
-    """Return the rows to keep, None for all, and rating and time of each of them."""
+    """Return the rows to keep, None for all, and rating and time of each of them.
+
+    First and last are those in time, of equal times those in the order of the rows.
+    """
     if policy == "keep":
         return None, rating, timestamp
     order, first = sorted_cells(*ids, int(ids[1].max()) + 1)
     if first.all():
         return None, rating, timestamp
+    if timestamp is not None and policy in ("first", "last"):
+        order = order[np.lexsort((timestamp[order], np.cumsum(first)))]
     repeated = np.zeros(len(order), bool)
     repeated[order[~np.append(first[1:], True)] if policy == "last" else order[~first]] = True
     if policy == "error":
@@ -32,7 +37,7 @@ def resolve_duplicates(
         raise DataError(
             f"{where}: row {row + 1} (counted from 1 without the header) has the same user and item as row "
             f"{earlier + 1}; {int(repeated.sum()):,} such rows in all. Choose what to keep with "
-            "duplicates='first', 'last' or 'mean' (--duplicates)."
+            "duplicates='first', 'last' or 'mean', or keep all with 'keep' (--duplicates)."
         )
     rows = np.flatnonzero(~repeated)
     if policy == "mean" and rating is not None:
@@ -43,3 +48,9 @@ def resolve_duplicates(
             timestamp = timestamp.copy()
             timestamp[kept] = np.maximum.reduceat(timestamp[order], np.flatnonzero(first))
     return rows, None if rating is None else rating[rows], None if timestamp is None else timestamp[rows]
+
+
+def repeated_rows(ids: tuple[NDArray, NDArray]) -> int:
+    """Return how many rows have the user and item of an earlier one."""
+    _, first = sorted_cells(*ids, int(ids[1].max()) + 1)
+    return int((~first).sum())

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from tfzoo.data.datasets.columns import read_ids, read_ratings, read_texts, read_times
-from tfzoo.data.datasets.delimited import SEPARATORS, SNIFFED, check_is_file, ending_of, read_delimited
-from tfzoo.data.datasets.duplicates import DUPLICATES, resolve_duplicates
-from tfzoo.data.datasets.json_lines import JSON, read_json_lines
-from tfzoo.data.datasets.parquet import PARQUET, parquet_shape, read_parquet_column, release_memory
+from tfzoo.data.datasets.columns import IdColumn, read_ratings, read_texts
+from tfzoo.data.datasets.delimited import Layout, check_is_file
+from tfzoo.data.datasets.duplicates import DUPLICATES, repeated_rows, resolve_duplicates
+from tfzoo.data.datasets.names import file_name, slug
+from tfzoo.data.datasets.parquet import release_memory
+from tfzoo.data.datasets.tables import Names, open_table
+from tfzoo.data.datasets.text_files import UTF8
+from tfzoo.data.datasets.times import AUTO, TimeColumn, ties_noted
 from tfzoo.data.interactions import Interactions, frozen
+from tfzoo.data.vocabulary import INTEGER, Vocabulary
 from tfzoo.errors import DataError, UsageError, nearest
-
-# The end of the year 9999 in seconds; later is milliseconds, most likely.
-_MILLISECONDS = 253_402_300_799
-_LONGEST_NAME = 64
-_SHOWN_COLUMNS = 30
 
 
 def from_dataframe(
@@ -35,6 +32,7 @@ def from_dataframe(
     rating_required: bool = True,
     time_col: str | None = None,
     text_col: str | None = None,
+    time_unit: str = AUTO,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
     least: int = 2,
@@ -44,16 +42,21 @@ def from_dataframe(
     """Make interactions out of a data frame with one row per interaction.
 
     Args:
-        frame: the data; its index is not used.
-        user_col: column of user ids, whole numbers or text.
-        item_col: column of item ids, whole numbers or text.
+        frame: the data; its index is used where it has the name of a column that is asked for.
+        user_col: column of user ids, whole numbers or text. Whole numbers of 64 bits, and texts that all
+            spell such numbers, become int64.
+        item_col: column of item ids, as for users.
         rating_col: column of ratings; None for data without.
         rating_required: False to do without ratings where there is no such column.
-        time_col: column of times, seconds since 1970 or ISO dates; None for data without.
+        time_col: column of times, numbers since 1970 or ISO dates; None for data without. Fractions of a
+            second are kept, see `Interactions.ticks_per_second`.
         text_col: column of reviews, missing ones taken as empty; None for data without.
+        time_unit: what numbers in ``time_col`` count: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``; ``"auto"`` to
+            tell it by their size.
         duplicates: what to do with a second row of the same user and item: ``"error"``, take the
-            ``"first"`` or the ``"last"`` row, take the ``"mean"`` rating at the latest time with
-            the first row's text, or ``"keep"`` all rows, as sessions of clicks need it.
+            ``"first"`` or the ``"last"`` row, by time where there is a column of times and of equal times
+            by the order of rows, take the ``"mean"`` rating at the latest time with the text of the row
+            that stands first, or ``"keep"`` all rows, as sessions of clicks need it.
         rating_scale: lowest and highest rating allowed; None for those that occur.
         least: how many users and how many items there must be.
         name: short name, used in folder names.
@@ -66,81 +69,15 @@ def from_dataframe(
         UsageError: an option has no meaning.
         DataError: the data cannot be used; the message names row and column.
     """
+    names = Names(user_col, item_col, rating_col, time_col, text_col)
+    rules = _Rules(rating_required, time_unit, duplicates, rating_scale, least)
+    rules.check(names)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    return _from_columns(
-        list(frame.columns),
-        frame.__getitem__,
-        len(frame),
-        (user_col, item_col, rating_col, time_col, text_col),
-        rating_required=rating_required,
-        duplicates=duplicates,
-        rating_scale=rating_scale,
-        least=least,
-        name=name,
-        source=source,
-    )
-
-
-def _from_columns(
-    present: list[str],
-    column: Callable[[str], pd.Series],
-    count: int,
-    named: tuple[str, str, str | None, str | None, str | None],
-    *,
-    rating_required: bool,
-    duplicates: str,
-    rating_scale: tuple[float, float] | None,
-    least: int,
-    name: str,
-    source: str,
-) -> Interactions:
-    """Make interactions out of columns that are asked for one by one, see `from_dataframe`."""
-    user_col, item_col, rating_col, time_col, text_col = named
-    if not rating_required and rating_col not in present:
-        rating_col = None
-    _check_options(duplicates, rating_scale, rating_col)
-    wanted = (user_col, item_col, rating_col, time_col, text_col)
-    _check_columns(present, [name for name in wanted if name is not None], rating_col, source)
-    if count == 0:
-        raise DataError(f"{source} has no data rows.")
-    users, user_id = read_ids(column(user_col), source)
-    items, item_id = read_ids(column(item_col), source)
-    rating = None if rating_col is None else read_ratings(column(rating_col), source, rating_scale)
-    timestamp = None if time_col is None else read_times(column(time_col), source)
-    text = None if text_col is None else read_texts(column(text_col), source)
-    for what, vocabulary, where in (("users", users, user_col), ("items", items, item_col)):
-        if len(vocabulary) < least:
-            raise DataError(
-                f"{source}, column '{where}': at least {least} {what} are needed, found {len(vocabulary)}."
-            )
-
-    notes = []
-    if rating is not None and rating_scale is None:
-        rating_scale = (float(rating.min()), float(rating.max()))
-        notes.append(f"rating scale {rating_scale[0]:g} to {rating_scale[1]:g}, as observed")
-    if timestamp is not None and max(timestamp.max(), -timestamp.min()) > _MILLISECONDS:
-        notes.append(f"times in '{time_col}' kept as they are, but they look like milliseconds")
-    rows, rating, timestamp = resolve_duplicates(
-        (user_id, item_id), rating, timestamp, duplicates, f"{source}, columns '{user_col}' and '{item_col}'"
-    )
-    dropped = 0 if rows is None else len(user_id) - len(rows)
-    reason = f" (same user and item as another row, duplicates='{duplicates}')" if dropped else ""
-    kept = len(user_id) - dropped
-    notes.insert(0, f"{source}: {len(user_id):,} rows read, {kept:,} kept, {dropped:,} dropped{reason}")
-    if rows is not None:
-        user_id, item_id, text = user_id[rows], item_id[rows], None if text is None else text[rows]
-    return Interactions(
-        users=users,
-        items=items,
-        user_id=frozen(user_id),
-        item_id=frozen(item_id),
-        rating=None if rating is None else frozen(rating),
-        timestamp=None if timestamp is None else frozen(timestamp),
-        text=None if text is None else frozen(text),
-        rating_scale=rating_scale,
-        name=_slug(name),
-        notes=tuple(notes),
-    )
+    for number, part in enumerate(frame.index.names):
+        if part is not None and str(part) in names.all() and str(part) not in frame.columns:
+            frame = frame.assign(**{str(part): frame.index.get_level_values(number)})
+    names = rules.choose(names, list(frame.columns), source)
+    return _from_columns(frame.__getitem__, len(frame), names, rules, name=name, source=source)
 
 
 def from_file(
@@ -153,15 +90,19 @@ def from_file(
     time_col: str | None = None,
     text_col: str | None = None,
     sep: str | None = None,
+    header: bool = True,
+    encoding: str = UTF8,
+    quoting: str = "csv",
+    time_unit: str = AUTO,
     duplicates: str = "error",
     rating_scale: tuple[float, float] | None = None,
     least: int = 2,
     name: str | None = None,
 ) -> Interactions:
-    """Make interactions out of a file with a header line and one row per interaction.
+    """Make interactions out of a file with one row per interaction.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.dat`` (UTF-8, each also with ``.gz``),
+        path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.dat`` (text, each also with ``.gz``),
             ``.json`` or ``.jsonl`` (one object a line, each also with ``.gz``), ``.parquet`` or
             ``.pq``; any text file when ``sep`` is given.
         user_col: as for `from_dataframe`.
@@ -170,8 +111,14 @@ def from_file(
         rating_required: as for `from_dataframe`.
         time_col: as for `from_dataframe`.
         text_col: as for `from_dataframe`.
-        sep: separator of a text file; None to go by the ending, or by the header line for
+        sep: separator of a text file; None to go by the ending, or by the first line for
             ``.txt`` and ``.dat``.
+        header: the first row names the columns; if not, they are named ``"1"``, ``"2"``, ... in their
+            order.
+        encoding: of a text file, as Python names it.
+        quoting: ``"csv"`` where fields may be enclosed in double quotes, ``"none"`` where a quote is a
+            letter as any other.
+        time_unit: as for `from_dataframe`.
         duplicates: as for `from_dataframe`.
         rating_scale: as for `from_dataframe`.
         least: as for `from_dataframe`.
@@ -185,79 +132,166 @@ def from_file(
         DataError: the file cannot be used; the message names file, row and column.
     """
     path = Path(path)
+    names = Names(user_col, item_col, rating_col, time_col, text_col)
+    rules = _Rules(rating_required, time_unit, duplicates, rating_scale, least)
     check_is_file(path)
-    ending = ending_of(path)
-    _check_options(duplicates, rating_scale, rating_col)
-    column: Callable[[str], pd.Series]
-    if ending in PARQUET and sep is None:
-        (present, count), column = parquet_shape(path), partial(read_parquet_column, path)
-    else:
-        if ending in JSON and sep is None:
-            frame = read_json_lines(path)
-        elif sep is not None or ending in SEPARATORS or ending in SNIFFED:
-            frame = read_delimited(path, ending, sep, (user_col, item_col))
-        else:
-            known = ", ".join((*SEPARATORS, *SNIFFED, *JSON, *PARQUET))
-            raise DataError(f"{path}: unknown kind of file '{ending}'. Known: {known}; else give --sep.")
-        present, column, count = list(frame.columns), frame.__getitem__, len(frame)
-    interactions = _from_columns(
-        present,
-        column,
-        count,
-        (user_col, item_col, rating_col, time_col, text_col),
-        rating_required=rating_required,
-        duplicates=duplicates,
-        rating_scale=rating_scale,
-        least=least,
-        name=path.name.split(".")[0] if name is None else name,
-        source=str(path),
-    )
+    rules.check(names)
+    table = open_table(path, Layout(sep, header, encoding, quoting), names, in_memory=True)
+    names = rules.choose(names, table.columns, str(path), table.hint)
+    column, count = table.read(names.all())
+    name = file_name(path) if name is None else name
+    interactions = _from_columns(column, count, names, rules, name=name, source=str(path))
     release_memory()
-    return interactions
+    accounts, *notes = interactions.notes
+    if not header:
+        sides = (interactions.users, interactions.user_id), (interactions.items, interactions.item_id)
+        notes += header_noted(
+            [(known, int(ids[0]), int(np.count_nonzero(ids == ids[0]))) for known, ids in sides]
+        )
+    return replace(interactions, notes=(accounts, *table.notes(), *notes))
 
 
-def _check_options(duplicates: str, scale: tuple[float, float] | None, rating_col: str | None) -> None:
-    if duplicates not in DUPLICATES:
-        raise UsageError(f"Unknown policy duplicates={duplicates!r}. {nearest(duplicates, DUPLICATES)}")
-    if duplicates == "mean" and rating_col is None:
-        raise UsageError("duplicates='mean' needs ratings (--rating-col); use 'first' or 'last'.")
-    check_rating_scale(scale)
+@dataclass(frozen=True)
+class _Rules:
+    """What is asked of the data, see `from_dataframe`."""
+
+    rating_required: bool
+    time_unit: str
+    duplicates: str
+    rating_scale: tuple[float, float] | None
+    least: int
+
+    def check(self, names: Names) -> None:
+        """Raise `UsageError` where a rule has no meaning, or none for these columns."""
+        if self.duplicates not in DUPLICATES:
+            known = nearest(self.duplicates, DUPLICATES)
+            raise UsageError(f"Unknown policy duplicates={self.duplicates!r}. {known}")
+        if self.duplicates == "mean" and names.rating is None:
+            raise UsageError("duplicates='mean' needs ratings (--rating-col); use 'first' or 'last'.")
+        check_scale_and_unit(names, self.rating_scale, self.time_unit)
+
+    def choose(self, names: Names, present: list[str], source: str, hint: str = "") -> Names:
+        """Return the columns to use; raises `DataError` where one is missing, see `Names.check`."""
+        if not self.rating_required and names.rating not in present:
+            names = replace(names, rating=None)
+            self.check(names)
+        names.check(present, source, hint)
+        return names
 
 
-def check_rating_scale(scale: tuple[float, float] | None) -> None:
-    """Raise `UsageError` unless a scale is None or two finite numbers, the lower one first."""
+def _from_columns(
+    column: Callable[[str], pd.Series], count: int, names: Names, rules: _Rules, *, name: str, source: str
+) -> Interactions:
+    """Make interactions out of columns that are asked for one by one, see `from_dataframe`."""
+    if count == 0:
+        raise DataError(f"{source} has no data rows.")
+    users, user_id = IdColumn(source).read(column(names.user))
+    items, item_id = IdColumn(source).read(column(names.item))
+    scale = rules.rating_scale
+    rating = None if names.rating is None else read_ratings(column(names.rating), source, scale)
+    notes, timestamp, ticks = [], None, 1
+    if names.time is not None:
+        times = TimeColumn(source, rules.time_unit)
+        raw = times.read(column(names.time))
+        times.check()
+        timestamp, ticks = times.ticks(raw), times.ticks_per_second
+        notes += times.notes()
+    text = None if names.text is None else read_texts(column(names.text), source)
+    check_sizes((users, items), names, rules.least, source)
+    if rating is not None and scale is None:
+        scale = (float(rating.min()), float(rating.max()))
+        notes.insert(0, observed_scale(scale))
+    rows, rating, timestamp = resolve_duplicates(
+        (user_id, item_id),
+        rating,
+        timestamp,
+        rules.duplicates,
+        f"{source}, columns '{names.user}' and '{names.item}'",
+    )
+    dropped = 0 if rows is None else count - len(rows)
+    if rows is not None:
+        user_id, item_id, text = user_id[rows], item_id[rows], None if text is None else text[rows]
+    notes.insert(0, accounted(source, count, dropped, rules.duplicates))
+    if rules.duplicates == "keep" and (again := repeated_rows((user_id, item_id))):
+        notes.append(repeats_noted(again))
+    if timestamp is not None:
+        notes += ties_noted(user_id, timestamp, f"'{names.time}'")
+    return Interactions(
+        users=users,
+        items=items,
+        user_id=frozen(user_id),
+        item_id=frozen(item_id),
+        rating=None if rating is None else frozen(rating),
+        timestamp=None if timestamp is None else frozen(timestamp),
+        ticks_per_second=ticks,
+        text=None if text is None else frozen(text),
+        rating_scale=scale,
+        name=slug(name),
+        notes=tuple(notes),
+    )
+
+
+def accounted(source: str, read: int, dropped: int = 0, duplicates: str = "") -> str:
+    """Return the note that says what became of all rows."""
+    reason = f" (same user and item as another row, duplicates='{duplicates}')" if dropped else ""
+    return f"{source}: {read:,} rows read, {read - dropped:,} kept, {dropped:,} dropped{reason}"
+
+
+def observed_scale(scale: tuple[float, float]) -> str:
+    """Return the note that says where the scale of ratings comes from."""
+    return f"rating scale {scale[0]:g} to {scale[1]:g}, as observed"
+
+
+def repeats_noted(count: int) -> str:
+    """Return the note on rows that repeat a pair."""
+    return f"{count:,} rows have the user and item of an earlier one and are kept too"
+
+
+def header_noted(sides: Sequence[tuple[Vocabulary, int, int]]) -> list[str]:
+    """Return what is to be said of a first row that looks like the header of a file read without one.
+
+    Args:
+        sides: of users and of items the vocabulary, the dense id of the first row, and how many rows have it.
+    """
+    if not any(_is_lone_text(vocabulary, first, count) for vocabulary, first, count in sides):
+        return []
+    row = " and ".join(repr(str(vocabulary.decode(np.array(first)))) for vocabulary, first, _ in sides)
+    return [f"the first row, {row}, looks like a header but is kept as data, as --no-header says"]
+
+
+def _is_lone_text(vocabulary: Vocabulary, first: int, count: int) -> bool:
+    """Tell whether the first id is a text that never comes again, and all others are numbers."""
+    if vocabulary.dtype == INTEGER or count > 1 or _is_number(str(vocabulary.decode(np.array(first)))):
+        return False
+    return all(map(_is_number, np.delete(vocabulary.ids, first - 1).tolist()))
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def check_sizes(vocabularies: tuple[Vocabulary, Vocabulary], names: Names, least: int, source: str) -> None:
+    """Raise `DataError` where there are fewer users or items than ``least``."""
+    sides = zip(("users", "items"), vocabularies, (names.user, names.item), strict=True)
+    for what, vocabulary, column in sides:
+        if len(vocabulary) < least:
+            raise DataError(
+                f"{source}, column '{column}': at least {least} {what} are needed, found {len(vocabulary)}."
+            )
+
+
+def check_scale_and_unit(names: Names, scale: tuple[float, float] | None, unit: str) -> None:
+    """Raise `UsageError` unless a scale of ratings and a unit of times, where given, have a meaning here.
+
+    Args:
+        names: the columns.
+        scale: two finite numbers, the lower one first, or None.
+        unit: see `from_dataframe`.
+    """
     if scale is not None and not (len(scale) == 2 and -math.inf < scale[0] < scale[1] < math.inf):
         raise UsageError(f"rating_scale must be a lower and a higher number. Received {scale}.")
-
-
-def _check_columns(present: list[str], wanted: list[str], rating_col: str | None, source: str) -> None:
-    if len(set(wanted)) < len(wanted):
-        raise UsageError(f"Each column can play one part only. Received {', '.join(map(repr, wanted))}.")
-    column, times = Counter(present).most_common(1)[0] if present else ("", 0)
-    if times > 1:
-        raise DataError(f"{source}: the header has column {_cut(column)!r} {times} times.")
-    for column in wanted:
-        if column in present:
-            continue
-        shown = [_cut(name) for name in present[:_SHOWN_COLUMNS]]
-        more = ", ..." if len(present) > _SHOWN_COLUMNS else ""
-        hint = nearest(column, map(_cut, present)) if present else ""
-        if len(present) == 1 and (other := re.search(r"[;\t,|]", present[0])):
-            hint = f"The header is one column with {other.group()!r} in it: give --sep {other.group()!r}."
-        elif column == rating_col:
-            hint += " For data without ratings leave the rating column out (rating_col=None)."
-        raise DataError(
-            f"{source} has no column '{column}'. {hint} Columns: {', '.join(map(repr, shown))}{more}."
-        )
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= 60 else f"{name[:57]}..."
-
-
-def _slug(name: str) -> str:
-    slug = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
-    if len(slug) <= _LONGEST_NAME:
-        return slug
-    # Names of folders are limited; the digest keeps long names with one beginning apart.
-    return f"{slug[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
+    if scale is not None and names.rating is None:
+        raise UsageError("rating_scale needs ratings (--rating-col).")
+    TimeColumn("", unit)
+    if unit != AUTO and names.time is None:
+        raise UsageError(f"--time-unit {unit} needs times (--time-col).")

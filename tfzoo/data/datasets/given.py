@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data import download
+from tfzoo.data.click_log import ClickLog
 from tfzoo.data.datasets import registry
 from tfzoo.data.datasets.movielens_splits import FOLDS, fold_rows
 from tfzoo.data.interactions import Interactions
@@ -16,7 +17,7 @@ from tfzoo.errors import DataError, DownloadError, UsageError, nearest
 
 
 def given_split_of(
-    interactions: Interactions,
+    interactions: Interactions | ClickLog,
     name: str,
     *,
     seed: int,
@@ -30,7 +31,7 @@ def given_split_of(
             set it is.
         name: ``"u1"`` to ``"u5"``, ``"ua"``, ``"ub"`` or ``"random_80_10_10"`` of ml-100k,
             ``"leave-one-out"`` of ml-1m, ``"leave-two-out"`` of
-            amazon-2023-musical-instruments, ``"sessions"`` of yoochoose1_64.
+            amazon-2023-musical-instruments, ``"sessions"`` of yoochoose1_64, ``"x1"`` of frappe.
         seed: fixes what is drawn where the files leave something open: validation rows and
             their negatives.
         validation: where no validation part is published, the share of training rows or

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tfzoo.data.datasets.readers import read_integers, read_ratings, rows_of_pairs
+from tfzoo.data.datasets.recbole_split import NAME as RECBOLE
+from tfzoo.data.datasets.recbole_split import RECBOLE_SPLIT
 from tfzoo.data.datasets.registry import GivenSplit
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.ranking_splits import draw_negatives, one_row_per_user
@@ -18,7 +20,6 @@ from tfzoo.data.splits import Negatives, Split, given_split, split_at_rows
 from tfzoo.errors import DataError, UsageError
 
 FOLDS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
-RANDOM = "random_80_10_10"
 NCF_NEGATIVES = 99
 _NCF_URL = (
     "https://raw.githubusercontent.com/hexiangnan/neural_collaborative_filtering/"
@@ -48,20 +49,6 @@ def _fold(fold: str) -> Callable[[Path, Interactions, int, float | str], Split]:
         return given_split(interactions, train, test, name=fold, seed=seed, validation=validation)
 
     return make
-
-
-def _random(folder: Path, interactions: Interactions, seed: int, validation: float | str) -> Split:
-    """Read the published three parts; seed and ``validation`` change nothing."""
-    parts = []
-    for part in ("train", "valid", "test"):
-        path = folder / RANDOM / f"{part}.tsv"
-        pairs = read_integers(path, "\t").to_numpy()
-        parts.append(rows_of_pairs(interactions, pairs[:, 0], pairs[:, 1], path))
-    rows = np.concatenate(parts)
-    if len(np.unique(rows)) < len(rows):
-        raise DataError(f"{folder / RANDOM}: the parts overlap, or name a row twice.")
-    protocol = f"given split {RANDOM}, all three parts as published"
-    return split_at_rows(interactions, parts[0], parts[1], parts[2], protocol)
 
 
 def _leave_one_out(folder: Path, interactions: Interactions, seed: int, validation: float | str) -> Split:
@@ -129,11 +116,7 @@ SPLITS_100K = {
         )
         for fold in FOLDS
     },
-    RANDOM: GivenSplit(
-        files=tuple(f"{RANDOM}/{part}.tsv" for part in ("train", "valid", "test")),
-        make=_random,
-        origin="a run of RecBole with its default split, per user 80/10/10, seed 2020",
-    ),
+    RECBOLE: RECBOLE_SPLIT,
 }
 SPLITS_1M = {
     "leave-one-out": GivenSplit(

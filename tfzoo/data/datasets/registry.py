@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tfzoo.data import download
+from tfzoo.data.click_log import ClickLog
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, DownloadError, UsageError, nearest
@@ -16,19 +18,20 @@ from tfzoo.files import temporary_folder
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """Train and test parts of a data set that someone publishes as files.
+    """Train and test parts of a data set that someone publishes, as files or as a rule.
 
     Attributes:
-        files: names of the files, inside the folder of the data set.
+        files: names of the files, inside the folder of the data set; none where the parts follow
+            from the interactions.
         make: makes the parts, given the folder with the files, all interactions of the data set,
             a seed and how to choose the validation part where none is published.
-        origin: who has the files, for the message when they are missing.
+        origin: who has the files, or whose rule it is, for messages.
         urls: file -> its address and its checksum ``"sha256:..."``; empty where they must be
             fetched by hand.
     """
 
     files: tuple[str, ...]
-    make: Callable[[Path, Interactions, int, float | str], Split]
+    make: Callable[[Path, Any, int, float | str], Split]
     origin: str
     urls: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -43,7 +46,7 @@ class Dataset:
         archive_folder: the folder inside the archive that holds the files; also another name
             that the folder on this machine may have.
         required: the file without which a folder is not this data set.
-        read: makes the interactions out of a folder.
+        read: makes the interactions, or the click log, out of a folder.
         checksum: ``"sha256:..."`` of the download, or ``"md5:..."`` where its publisher has no
             other; None where nobody has published one.
         contents: file -> ``"sha256:..."`` of what the archive holds, where its packing may change.
@@ -60,7 +63,7 @@ class Dataset:
     url: str
     archive_folder: str
     required: str
-    read: Callable[[Path, Dataset], Interactions]
+    read: Callable[[Path, Dataset], Interactions | ClickLog]
     checksum: str | None = None
     contents: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
@@ -102,6 +105,12 @@ def find(name: str) -> Dataset:
     return _datasets[name]
 
 
+def by_hand(name: str) -> bool:
+    """Return whether the files of a data set must be fetched by hand, since they have no address."""
+    dataset = _datasets.get(name)
+    return dataset is not None and not dataset.url and not dataset.substitutes
+
+
 def local_folders(dataset: Dataset, data_dir: str | Path | None) -> list[tuple[str, Path]]:
     """Return the folders where the files may lie on this machine, best first, with their origin."""
     places: list[tuple[str, Path]] = []
@@ -113,6 +122,32 @@ def local_folders(dataset: Dataset, data_dir: str | Path | None) -> list[tuple[s
         places += [("TFZOO_DATA_DIR", Path(root).expanduser() / name) for name in dataset.folder_names()]
     places.append(("cache", download.cache_dir() / dataset.name))
     return places
+
+
+def data_dir_problem(dataset: Dataset | None = None) -> str:
+    """Return what is wrong with the folder that ``TFZOO_DATA_DIR`` names; an empty text where nothing is.
+
+    Args:
+        dataset: that is looked for; None for any.
+    """
+    name = os.environ.get("TFZOO_DATA_DIR")
+    if not name:
+        return "not set" if dataset else ""
+    root = Path(name).expanduser()
+    if root.is_file():
+        return f"{root} is a file, expected the folder that holds the folders of data sets"
+    if not root.is_dir():
+        return f"{root} does not exist"
+    wanted = [dataset] if dataset else list(_datasets.values())
+    for one in wanted:
+        if any(one.main_file(root / folder) for folder in one.folder_names()):
+            return ""
+        if one.main_file(root):
+            return f"{root} is the folder of '{one.name}' itself, expected the one above it"
+    example = wanted[0]
+    what = f"the data set '{example.name}'" if dataset else "none of the data sets"
+    lacks = "does not hold" if dataset else "holds"
+    return f"{root} {lacks} {what}, expected such a file as {example.name}/{example.required}"
 
 
 def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
@@ -133,8 +168,9 @@ def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
         if dataset.main_file(folder):
             return folder
         tried.append(f"{origin}: no file {folder / dataset.required}")
-    if not os.environ.get("TFZOO_DATA_DIR"):
-        tried.append("TFZOO_DATA_DIR: not set")
+    problem = data_dir_problem(dataset)
+    if problem:
+        tried.insert(0, f"TFZOO_DATA_DIR: {problem}")
     destination = download.cache_dir() / dataset.name
     sources: dict[str, Callable[[Path, Path], None]] = {}
     if dataset.url:
@@ -159,7 +195,7 @@ def locate(dataset: Dataset, data_dir: str | Path | None = None) -> Path:
     )
 
 
-def check_facts(interactions: Interactions, dataset: Dataset, path: Path) -> None:
+def check_facts(interactions: Interactions | ClickLog, dataset: Dataset, path: Path) -> None:
     """Raise `DataError` unless the interactions have the published counts."""
     found = {
         "interactions": len(interactions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import zlib
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
         name: short name of the result, used in folder names.
 
     Returns:
-        The clicks, with times in whole seconds; order within a second is kept.
+        The clicks, with times in milliseconds, see `Interactions.ticks_per_second`.
 
     Raises:
         DataError: the file cannot be read as such, or nothing is left.
@@ -44,6 +45,9 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
             header=None,
             names=["session", "time", "item"],
             usecols=[0, 1, 2],
+            # A lost quote would swallow the rows up to the next, and a blank row is a damaged one.
+            quoting=csv.QUOTE_NONE,
+            skip_blank_lines=False,
             dtype={"session": np.int64, "item": np.int64},
             compression="gzip" if str(path).lower().endswith(".gz") else None,
         )
@@ -64,7 +68,8 @@ def read_yoochoose_clicks(path: str | Path, *, name: str = "yoochoose") -> Inter
         Vocabulary(items),
         (session + 1).astype(np.int32),
         (item + 1).astype(np.int32),
-        timestamp=moment[order] // 1000,
+        timestamp=moment[order],
+        ticks_per_second=1000,
         name=name,
         notes=(f"{path}: {len(frame):,} rows read",),
     )
@@ -143,7 +148,7 @@ def _latest(
     else:
         np.maximum.at(end, user, interactions.timestamp[rows])
     if share is None:
-        late = end >= end.max() - seconds
+        late = end >= end.max() - seconds * interactions.ticks_per_second
     else:
         sessions = np.unique(user)
         sessions = sessions[np.argsort(end[sessions], kind="stable")]
