@@ -9,9 +9,9 @@ import pytest
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation import build_evaluator, evaluate_ratings, validate_ratings
-from tfzoo.evaluation.evaluator import RatingEvaluator
 from tfzoo.evaluation.next_item import NextItemEvaluator
 from tfzoo.evaluation.ranking import RankingEvaluator
+from tfzoo.evaluation.rating import RatingEvaluator
 from tfzoo.models import create_model, model_info
 from tfzoo.tasks import RatingTask, get_task
 

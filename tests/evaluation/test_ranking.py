@@ -15,7 +15,7 @@ from tests.zoo import table
 from tfzoo.data.splits import Negatives, Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation import ranking
-from tfzoo.evaluation.ranking import RankingEvaluator, first_hits, ranking_keys, roles
+from tfzoo.evaluation.ranking import RankingEvaluator, first_hits, known_pairs, ranking_keys, roles
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingSettings
 
@@ -133,6 +133,7 @@ def metrics_by_hand(lists, cutoffs):
                 f"precision@{k}": sum(head) / k,
                 f"recall@{k}": sum(head) / count,
                 f"recall_min@{k}": sum(head) / min(k, count),
+                f"f1@{k}": 2 / (k / sum(head) + count / sum(head)) if any(head) else 0.0,
                 f"map@{k}": sum(precisions) / count,
                 f"map_min@{k}": sum(precisions) / min(k, count),
                 f"mrr@{k}": 1 / (head.index(True) + 1) if any(head) else 0.0,
@@ -227,6 +228,29 @@ def test_fold_in_is_known_and_its_users_items_are_ranked(split, scores):
         cases = getattr(split, part)
         expected = full_ranking_by_hand(scores, cases, [split.train, fold_in, *known], split.train, (3,))
         assert measure.evaluate(part) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("where", ["train", "validation"])
+def test_known_items_are_ranked_where_held_out_pairs_are_among_them(split, scores, where):
+    known = getattr(split, where)
+    again = table(known.user_id[:3], known.item_id[:3], num_users=USERS, num_items=ITEMS)
+    repeated = replace(split, test=again)
+    measure = evaluator(scores, repeated, (3,))
+    expected = full_ranking_by_hand(scores, again, [], split.train, (3,))
+    assert measure.evaluate("test") == pytest.approx(expected, abs=1e-9)
+    assert measure.protocol == "full ranking with known items"
+    # The validation part has no such pair, and is measured as ever.
+    expected = full_ranking_by_hand(scores, split.validation, [split.train], split.train, (3,))
+    assert measure.evaluate("validation") == pytest.approx(expected, abs=1e-9)
+
+
+def test_pairs_that_are_known_already(split, monkeypatch):
+    again = split.train.take(np.array([0, 5, 5, 9]))
+    for rows in (ranking.ROWS_AT_ONCE, 2):
+        monkeypatch.setattr(ranking, "ROWS_AT_ONCE", rows)
+        assert known_pairs(again, [split.validation, split.train]) == 3
+        assert known_pairs(again, [split.validation]) == 0
+        assert known_pairs(split.test, [split.validation, split.train]) == 0
 
 
 def test_variants_are_measured_as_the_test_part(split, scores):

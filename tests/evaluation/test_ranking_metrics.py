@@ -28,6 +28,7 @@ RANX_NAMES = {
     "ndcg": "ndcg",
     "precision": "precision",
     "recall": "recall",
+    "f1": "f1",
     "map": "map",
     "mrr": "mrr",
 }
@@ -71,6 +72,8 @@ def test_every_metric_by_hand():
             f"precision@{k}": hits[k] / k,
             f"recall@{k}": hits[k] / 3,
             f"recall_min@{k}": hits[k] / min(k, 3),
+            # Of 2 places and 3 relevant items the list has one: 1/2 and 1/3 have the harmonic mean 2/5.
+            f"f1@{k}": {1: 0, 2: 2 / 5, 5: 1 / 2, 6: 4 / 9}[k],
             f"map@{k}": precisions[k] / 3,
             f"map_min@{k}": precisions[k] / min(k, 3),
             f"mrr@{k}": 0.5 if k > 1 else 0,
@@ -92,7 +95,7 @@ def test_the_mean_is_over_users():
 
 def test_names_and_order():
     found = ranking_metrics([[True, False]], [1], [2, 1, 2])
-    names = ["hr", "ndcg", "precision", "recall", "recall_min", "map", "map_min", "mrr"]
+    names = ["hr", "ndcg", "precision", "recall", "recall_min", "f1", "map", "map_min", "mrr"]
     assert list(found) == [f"{name}@{k}" for name in names for k in (2, 1)]
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import build, models_of, table
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
 from tfzoo.layers import catalogue_scores
@@ -34,22 +35,17 @@ def small(name, seed=0, **options):
     return build(name, seed, 0.5, USERS, ITEMS, **options)
 
 
-def epoch(task, train, *, batch_size=8, seed=3, epochs=1, first_epoch=0, steps_per_block=1):
+def epoch(task, train, *, batch_size=8, seed=3, epochs=1, first_epoch=0, block=1):
     """Return the batches of some epochs, without their blocks: dicts of arrays, padding included."""
     features = InteractionFeatures(("user_id", "item_id"), train)
     steps = task.steps_per_epoch(features, train, batch_size)
     dataset = task.train_dataset(
-        features,
-        train,
-        batch_size=batch_size,
-        seed=seed,
-        first_epoch=first_epoch,
-        steps_per_block=steps_per_block,
+        features, train, BatchPlan(batch_size=batch_size, seed=seed, first_epoch=first_epoch, block=block)
     )
-    blocks = -(-steps // steps_per_block)
+    blocks = -(-steps // block)
     columns = []
     for inputs, labels, weight in dataset.take(epochs * blocks).as_numpy_iterator():
-        assert weight.shape == (steps_per_block, batch_size)
+        assert weight.shape == (block, batch_size)
         columns.append({**inputs, **labels, "weight": weight})
         assert all(array.shape == weight.shape for array in columns[-1].values())
     return {key: np.concatenate([part[key] for part in columns]) for key in columns[0]}
@@ -61,13 +57,13 @@ def kept(batches):
     return {key: column[rows] for key, column in batches.items()}
 
 
-@pytest.mark.parametrize(("batch_size", "steps_per_block"), [(8, 1), (8, 5), (1000, 1)])
-def test_an_epoch_has_every_positive_once_and_four_negatives_for_each(train, batch_size, steps_per_block):
+@pytest.mark.parametrize(("batch_size", "block"), [(8, 1), (8, 5), (1000, 1)])
+def test_an_epoch_has_every_positive_once_and_four_negatives_for_each(train, batch_size, block):
     task = ImplicitTask()
     features = InteractionFeatures(("user_id", "item_id"), train)
     assert task.num_examples(features, train) == 5 * 19
     assert task.steps_per_epoch(features, train, 8) == 12
-    batches = epoch(task, train, batch_size=batch_size, steps_per_block=steps_per_block)
+    batches = epoch(task, train, batch_size=batch_size, block=block)
     found = kept(batches)
     assert found.keys() == {"user_id", "item_id", "label", "weight"}
     assert {key: column.dtype for key, column in found.items()} == {
@@ -92,7 +88,7 @@ def test_an_epoch_has_every_positive_once_and_four_negatives_for_each(train, bat
 
 
 def test_padding_stands_at_the_end_with_weight_0(train):
-    batches = epoch(ImplicitTask(), train, batch_size=16, steps_per_block=4)
+    batches = epoch(ImplicitTask(), train, batch_size=16, block=4)
     weight = batches["weight"].ravel()
     assert weight.tolist() == [1.0] * 95 + [0.0] * (128 - 95)
     assert not batches["user_id"].ravel()[95:].any()
@@ -120,11 +116,11 @@ def test_the_negatives_of_a_positive_differ(train):
 
 
 @pytest.mark.parametrize("loss", ["bce", "bpr"])
-@pytest.mark.parametrize("steps_per_block", [1, 5])
-def test_a_later_epoch_can_be_started_from(train, loss, steps_per_block):
+@pytest.mark.parametrize("block", [1, 5])
+def test_a_later_epoch_can_be_started_from(train, loss, block):
     task = ImplicitTask(ImplicitSettings(loss=loss))
-    unbroken = epoch(task, train, epochs=3, steps_per_block=steps_per_block)
-    resumed = epoch(task, train, epochs=2, first_epoch=1, steps_per_block=steps_per_block)
+    unbroken = epoch(task, train, epochs=3, block=block)
+    resumed = epoch(task, train, epochs=2, first_epoch=1, block=block)
     steps = len(unbroken["weight"]) // 3
     for key, column in resumed.items():
         np.testing.assert_array_equal(column, unbroken[key][steps:])

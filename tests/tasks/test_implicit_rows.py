@@ -7,6 +7,7 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from tests.zoo import build, table
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
 from tfzoo.tasks import ImplicitSettings, ImplicitTask
@@ -28,7 +29,7 @@ def dmf():
 def epoch(**settings):
     task, model = ImplicitTask(ImplicitSettings(negatives=2, **settings)), dmf()
     features = InteractionFeatures.of(model, TRAIN)
-    dataset = task.train_dataset(features, TRAIN, batch_size=18, seed=0)
+    dataset = task.train_dataset(features, TRAIN, BatchPlan(batch_size=18, seed=0))
     return next(dataset.as_numpy_iterator())
 
 
@@ -76,7 +77,7 @@ def test_a_negative_that_may_be_known_is_left_out_of_its_rows():
 
 def test_pairs_of_a_small_batch_share_nothing():
     features = InteractionFeatures.of(dmf(), TRAIN)
-    dataset = ImplicitTask().train_dataset(features, TRAIN, batch_size=3, seed=0, steps_per_block=2)
+    dataset = ImplicitTask().train_dataset(features, TRAIN, BatchPlan(batch_size=3, seed=0, block=2))
     assert dataset.element_spec[0]["user_row"].shape == (2, 3, ITEMS + 1)
     assert not ImplicitTask().batches_differ(features, 3)
     assert ImplicitTask().batches_differ(features, 4)
@@ -92,7 +93,7 @@ def test_shared_rows_give_the_loss_and_the_gradients_of_the_pairs(precision):
     for kernel in model.trainable_variables:
         kernel.assign(np.random.default_rng(1).uniform(-0.5, 1, kernel.shape))
     features = InteractionFeatures.of(model, TRAIN)
-    batch = next(iter(task.train_dataset(features, TRAIN, batch_size=20, seed=0)))
+    batch = next(iter(task.train_dataset(features, TRAIN, BatchPlan(batch_size=20, seed=0))))
     inputs, labels = ({key: value[0] for key, value in part.items()} for part in batch[:2])
     weight = batch[2][0]
     assert weight.numpy().sum() == 18
@@ -115,8 +116,8 @@ def test_shared_rows_give_the_loss_and_the_gradients_of_the_pairs(precision):
 
 def test_pairs_that_share_rows_come_one_batch_at_a_time():
     features = InteractionFeatures.of(dmf(), TRAIN)
-    with pytest.raises(ValueError, match="steps_per_block=2"):
-        ImplicitTask().train_dataset(features, TRAIN, batch_size=4, seed=0, steps_per_block=2)
+    with pytest.raises(ValueError, match="block=2"):
+        ImplicitTask().train_dataset(features, TRAIN, BatchPlan(batch_size=4, seed=0, block=2))
 
 
 @pytest.mark.parametrize("settings", [{"steps_per_call": 3}, {"jit_compile": True}])
@@ -143,7 +144,9 @@ def test_the_scale_of_the_data_says_what_the_highest_rating_is():
     data = table([1, 1, 2], [1, 2, 2], [2.0, 3.0, 1.0], num_users=2, num_items=6, rating_scale=(1.0, 4.0))
     task = ImplicitTask(ImplicitSettings(labels="rating", negatives=0))
     features = InteractionFeatures(("user_id", "item_id"), data)
-    _, labels, _ = next(task.train_dataset(features, data, batch_size=3, seed=0).as_numpy_iterator())
+    _, labels, _ = next(
+        task.train_dataset(features, data, BatchPlan(batch_size=3, seed=0)).as_numpy_iterator()
+    )
     assert sorted(labels["label"][0]) == [0.25, 0.5, 0.75]
 
 

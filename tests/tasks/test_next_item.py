@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
@@ -49,7 +50,7 @@ def prepare(model=None, train=None, **settings):
 
 
 def blocks(task, features, train, count, **options):
-    dataset = task.train_dataset(features, train, **{"batch_size": 2, "seed": 0, **options})
+    dataset = task.train_dataset(features, train, BatchPlan(**{"batch_size": 2, "seed": 0, **options}))
     return list(dataset.take(count).as_numpy_iterator())
 
 
@@ -61,7 +62,7 @@ def test_batches_are_the_layout_with_padding_at_the_end_of_an_epoch():
     layout = SessionLayout.of(Sessions.of(train), 2)
     assert task.steps_per_epoch(features, train, 2) == layout.steps == 7
     assert task.num_examples(features, train) == layout.events == 11
-    elements = blocks(task, features, train, 2, steps_per_block=4)
+    elements = blocks(task, features, train, 2, block=4)
     current, reset = (np.concatenate([e[0][key] for e in elements]) for key in ("item_id", "reset"))
     target, weight = (
         np.concatenate(part) for part in zip(*((e[1]["item_id"], e[2]) for e in elements), strict=True)
@@ -81,7 +82,7 @@ def test_batches_are_the_layout_with_padding_at_the_end_of_an_epoch():
 
 def test_epochs_have_the_same_sessions_in_the_same_order():
     task, features, train = prepare()
-    first, second = blocks(task, features, train, 2, steps_per_block=7)
+    first, second = blocks(task, features, train, 2, block=7)
     for key in ("item_id", "reset"):
         np.testing.assert_array_equal(first[0][key], second[0][key])
     np.testing.assert_array_equal(first[1]["item_id"], second[1]["item_id"])
@@ -95,9 +96,9 @@ def test_negatives_depend_on_seed_epoch_and_step_alone():
         return np.concatenate([e[0]["negatives"] for e in blocks(task, features, train, count, **options)])
 
     epochs = draw(14).reshape(2, 7, 50)
-    np.testing.assert_array_equal(draw(2, steps_per_block=7).reshape(2, 7, 50), epochs)
-    np.testing.assert_array_equal(draw(1, steps_per_block=4), epochs[0, :4])
-    np.testing.assert_array_equal(draw(1, first_epoch=1, steps_per_block=7), epochs[1])
+    np.testing.assert_array_equal(draw(2, block=7).reshape(2, 7, 50), epochs)
+    np.testing.assert_array_equal(draw(1, block=4), epochs[0, :4])
+    np.testing.assert_array_equal(draw(1, first_epoch=1, block=7), epochs[1])
     assert not np.array_equal(draw(7, seed=1), epochs[0])
     assert len(np.unique(epochs.reshape(14, 50), axis=0)) == 14
 
@@ -137,7 +138,7 @@ def test_data_without_a_next_event_is_refused():
 
 def test_the_proposal_is_support_in_the_batch_and_its_power_beyond():
     task, features, train = prepare(logq=1.0, sample_alpha=0.5)
-    (element,) = blocks(task, features, train, 1, steps_per_block=7)
+    (element,) = blocks(task, features, train, 1, block=7)
     inputs, labels, weight = element
     support = train.item_counts()
     used = weight > 0
@@ -196,7 +197,7 @@ def by_hand(model, element, settings, support):
 def test_losses_of_an_epoch_by_hand(logq):
     model = build()
     task, features, train = prepare(model, logq=logq)
-    (element,) = blocks(task, features, train, 1, batch_size=3, steps_per_block=5)
+    (element,) = blocks(task, features, train, 1, batch_size=3, block=5)
     found, _ = run_steps(task, model, element, task.initial_state(model, 3))
     assert (element[2] == 0).any()
     np.testing.assert_allclose(found, by_hand(model, element, task.settings, train.item_counts()), rtol=1e-4)
@@ -231,7 +232,7 @@ def test_bpreg_reaches_the_loss():
 def test_only_slots_whose_session_ended_start_from_zero():
     model = build(units=(4, 3))
     task, features, train = prepare(model)
-    (element,) = blocks(task, features, train, 1, steps_per_block=7)
+    (element,) = blocks(task, features, train, 1, block=7)
     _, states = run_steps(task, model, element, task.initial_state(model, 2))
     step = encoder(model)
     for number, (current, reset) in enumerate(zip(element[0]["item_id"], element[0]["reset"], strict=True)):
@@ -249,7 +250,7 @@ def test_only_slots_whose_session_ended_start_from_zero():
 def test_idle_slots_keep_a_state_of_zero():
     model = build()
     task, features, train = prepare(model, train=interactions([[1, 2, 3]]))
-    (element,) = blocks(task, features, train, 1, steps_per_block=2)
+    (element,) = blocks(task, features, train, 1, block=2)
     _, states = run_steps(task, model, element, task.initial_state(model, 2))
     assert states[1][0][0].any()
     assert not states[1][0][1].any()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import UsageError
@@ -58,14 +59,14 @@ EVERYTHING = by_hand([1, 1, 2, 3, 2], [1, 2, 2, 3, 1], [5, 4, 3, 2, 1])
 
 
 def first_epoch(task, model, train, blocks, **options):
-    dataset = task.train_dataset(PairFeatures.of(model, train), train, **options)
+    dataset = task.train_dataset(PairFeatures.of(model, train), train, BatchPlan(**options))
     return list(dataset.take(blocks).as_numpy_iterator())
 
 
 def test_blocks_have_the_contract_shapes(toy):
     task = RatingTask()
     model = build("pmf", toy)
-    (element,) = first_epoch(task, model, toy, 1, batch_size=32, seed=0, steps_per_block=10)
+    (element,) = first_epoch(task, model, toy, 1, batch_size=32, seed=0, block=10)
     inputs, labels, weight = element
     assert set(inputs) == {"user_id", "item_id"}
     assert set(labels) == {"rating"}
@@ -79,7 +80,7 @@ def test_blocks_have_the_contract_shapes(toy):
 
 def test_row_blocks_have_the_contract_shapes(toy):
     model = build("dcf", toy)
-    (element,) = first_epoch(RatingTask(), model, toy, 1, batch_size=8, seed=0, steps_per_block=3)
+    (element,) = first_epoch(RatingTask(), model, toy, 1, batch_size=8, seed=0, block=3)
     inputs, _, _ = element
     assert {name: (value.shape, value.dtype) for name, value in inputs.items()} == {
         "user_row": ((3, 8, 21), np.float32),
@@ -89,7 +90,7 @@ def test_row_blocks_have_the_contract_shapes(toy):
 
 def test_an_epoch_holds_every_rating_once_and_weights_mark_the_padding(toy):
     # 300 rows in blocks of 3 x 32 make 4 blocks with 84 places of padding.
-    elements = first_epoch(RatingTask(), build("pmf", toy), toy, 4, batch_size=32, seed=0, steps_per_block=3)
+    elements = first_epoch(RatingTask(), build("pmf", toy), toy, 4, batch_size=32, seed=0, block=3)
     user, item, rating, weight = (
         np.concatenate([column.ravel() for column in columns])
         for columns in zip(
@@ -161,7 +162,7 @@ def test_rows_hold_training_ratings_by_default():
 
 def test_masking_a_users_only_rating_is_the_empty_row():
     features = PairFeatures.of(build("dcf", TRAIN), TRAIN)
-    masked = features.inputs(tf.constant([2]), tf.constant([2]), mask_target=True)["user_row"]
+    masked = features.train_inputs(tf.constant([2]), tf.constant([2]))["user_row"]
     empty = features.inputs(tf.constant([3]), tf.constant([2]))["user_row"]
     np.testing.assert_array_equal(masked, empty)
 
@@ -323,7 +324,7 @@ def test_automatic_arguments_come_from_the_training_part(toy):
 def test_models_without_rows_store_none(toy):
     assert not PairFeatures.of(build("pmf", toy), toy).reads_rows
     assert PairFeatures.of(build("dcf", toy), toy).reads_rows
-    assert PairFeatures.of(build("pmf", toy), toy).rows == {}
+    assert PairFeatures.of(build("pmf", toy), toy).row_sides == ()
 
 
 def test_tasks_by_name():

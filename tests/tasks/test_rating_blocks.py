@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import build, table
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
 from tfzoo.tasks import RatingSettings, RatingTask
@@ -35,7 +36,7 @@ def first_batch(part):
 def batches(side, batch_size, *, count, **options):
     model = model_for(side)
     features = PairFeatures.of(model, TRAIN)
-    dataset = task(side).train_dataset(features, TRAIN, batch_size=batch_size, seed=1, **options)
+    dataset = task(side).train_dataset(features, TRAIN, BatchPlan(batch_size=batch_size, seed=1, **options))
     return list(dataset.take(count).as_numpy_iterator())
 
 
@@ -52,7 +53,7 @@ def test_an_epoch_has_every_user_or_item_with_ratings_once(side, examples):
         dense, seen = dense.T, seen.T
     expected = {tuple(both) for both in np.concatenate([dense, seen], axis=1) if both[dense.shape[1] :].any()}
     for start in (0, 2):  # Each epoch is one block of two batches of three.
-        (inputs, labels, weight), *_ = batches(side, 3, count=1, first_epoch=start, steps_per_block=2)
+        (inputs, labels, weight), *_ = batches(side, 3, count=1, first_epoch=start, block=2)
         real = weight > 0
         assert real.sum() == examples
         np.testing.assert_array_equal(inputs[rows], labels["rating"])
@@ -114,7 +115,7 @@ def test_other_models_are_refused(name, side, words):
 def test_inner_products_over_ids_can_be_trained_on_rows_too():
     model = build("pmf", num_users=5, num_items=4, lookup_l2=0.0)
     features = task("users").features(model, Split(TRAIN, TRAIN, TRAIN, "all"), TRAIN)
-    dataset = task("users").train_dataset(features, TRAIN, batch_size=6, seed=0)
+    dataset = task("users").train_dataset(features, TRAIN, BatchPlan(batch_size=6, seed=0))
     inputs, labels, weight = next(dataset.as_numpy_iterator())
     inputs, labels = (
         {key: tf.constant(value[0]) for key, value in part.items()} for part in (inputs, labels)

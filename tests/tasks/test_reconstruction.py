@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import build, call, models_of, table
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
 from tfzoo.layers import IdEmbedding
@@ -35,16 +36,11 @@ def small(name, seed=0, **options):
     return build(name, seed, 0.5, USERS, ITEMS, **options)
 
 
-def epoch(task, features, train, *, batch_size=2, seed=3, epochs=1, first_epoch=0, steps_per_block=1):
+def epoch(task, features, train, *, batch_size=2, seed=3, epochs=1, first_epoch=0, block=1):
     steps = task.steps_per_epoch(features, train, batch_size)
-    blocks = -(-steps // steps_per_block)
+    blocks = -(-steps // block)
     dataset = task.train_dataset(
-        features,
-        train,
-        batch_size=batch_size,
-        seed=seed,
-        first_epoch=first_epoch,
-        steps_per_block=steps_per_block,
+        features, train, BatchPlan(batch_size=batch_size, seed=seed, first_epoch=first_epoch, block=block)
     )
     elements = list(dataset.take(epochs * blocks).as_numpy_iterator())
     inputs = {key: np.concatenate([element[0][key] for element in elements]) for key in elements[0][0]}
@@ -79,13 +75,13 @@ def test_an_epoch_has_the_row_of_every_training_user_once(train, fold_in):
         assert row == expected[user]
 
 
-@pytest.mark.parametrize("steps_per_block", [1, 3])
-def test_a_later_epoch_can_be_started_from(steps_per_block):
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_later_epoch_can_be_started_from(block):
     user, item = np.divmod(np.arange(0, 140, 3), 20)
     train = table(user + 1, item + 1, num_items=20)
     task = ReconstructionTask(ReconstructionSettings(loss="bce", negatives=2))
     features = RowFeatures(["user_row", "user_id"], [train])
-    options = {"batch_size": 2, "steps_per_block": steps_per_block}
+    options = {"batch_size": 2, "block": block}
     inputs, counts, weight = epoch(task, features, train, epochs=3, **options)
     later, later_counts, later_weight = epoch(task, features, train, epochs=2, first_epoch=1, **options)
     steps = len(weight) // 3

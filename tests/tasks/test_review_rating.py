@@ -9,6 +9,7 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -68,7 +69,7 @@ def training_inputs(split=None, **settings):
     """Return rating -> (user document, item document) of the training examples."""
     split = split or split_of()
     task, _, features, words = prepare(split, **settings)
-    dataset = task.train_dataset(features, split.train, batch_size=8, seed=0)
+    dataset = task.train_dataset(features, split.train, BatchPlan(batch_size=8, seed=0))
     ((inputs, labels, weight),) = dataset.take(1).as_numpy_iterator()
     assert weight.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
     assert not inputs["user_tokens"][0, 5:].any()
@@ -90,7 +91,7 @@ def evaluation_inputs(split=None, **settings):
 
 def test_blocks_have_the_contract_shapes():
     task, _, features, _ = prepare()
-    dataset = task.train_dataset(features, split_of().train, batch_size=2, seed=0, steps_per_block=3)
+    dataset = task.train_dataset(features, split_of().train, BatchPlan(batch_size=2, seed=0, block=3))
     ((inputs, labels, weight),) = dataset.take(1).as_numpy_iterator()
     assert {name: (value.shape, value.dtype) for name, value in inputs.items()} == {
         "user_tokens": ((3, 2, LENGTH), np.int32),
@@ -104,7 +105,7 @@ def test_ids_come_with_the_documents_where_the_model_has_such_inputs():
     options = {name: value for name, value in SMALL.items() if name not in ("latent_dim", "fm_factors")}
     model = create_model("adrs", 4, 3, vocabulary_size=7, **options)
     features = task.features(model, split, split.train)
-    dataset = task.train_dataset(features, split.train, batch_size=8, seed=0)
+    dataset = task.train_dataset(features, split.train, BatchPlan(batch_size=8, seed=0))
     ((inputs, labels, _),) = dataset.take(1).as_numpy_iterator()
     assert {name: value.shape for name, value in inputs.items()} == {
         "user_tokens": (1, 8, LENGTH),
@@ -115,7 +116,7 @@ def test_ids_come_with_the_documents_where_the_model_has_such_inputs():
     ids = zip(inputs["user_id"][0], inputs["item_id"][0], labels["rating"][0], strict=True)
     assert sorted(ids) == sorted([row[:3] for row in TRAIN] + [(0, 0, labels["rating"][0, -1])] * 3)
     # The documents are those that a model without ids gets.
-    plain_dataset = task.train_dataset(prepare()[2], split.train, batch_size=8, seed=0)
+    plain_dataset = task.train_dataset(prepare()[2], split.train, BatchPlan(batch_size=8, seed=0))
     ((plain, _, _),) = plain_dataset.take(1).as_numpy_iterator()
     for name, tokens in plain.items():
         np.testing.assert_array_equal(inputs[name], tokens)
@@ -219,7 +220,9 @@ def test_every_epoch_has_another_order_and_a_later_one_can_be_started_from():
     task, _, features, _ = prepare()
 
     def epochs(first):
-        dataset = task.train_dataset(features, split_of().train, batch_size=5, seed=3, first_epoch=first)
+        dataset = task.train_dataset(
+            features, split_of().train, BatchPlan(batch_size=5, seed=3, first_epoch=first)
+        )
         return [element[1]["rating"][0].tolist() for element in dataset.take(3 - first).as_numpy_iterator()]
 
     assert epochs(1) == epochs(0)[1:]
@@ -275,7 +278,8 @@ def test_an_exported_graph_carries_the_documents(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(loaded.rate(users, items), scorer.score_pairs(users, items), rtol=1e-6)
     tracked = {id(variable) for variable in scorer.variables}
-    assert all(id(documents.tokens) in tracked for documents in features.documents.values())
+    documents = [features.providers[f"{side}_tokens"].documents for side in ("user", "item")]
+    assert all(id(one.tokens) in tracked for one in documents)
 
 
 def test_training_finds_the_word_that_decides():
@@ -298,7 +302,7 @@ def test_training_finds_the_word_that_decides():
     model = create_model("deepconn", 24, 6, **options)
     features = task.features(model, Split(train, train, train, "by hand"), train)
     model.compile(optimizer=keras.optimizers.Adam(0.03), loss=task.loss())
-    blocks = task.train_dataset(features, train, batch_size=48, seed=0, steps_per_block=3)
+    blocks = task.train_dataset(features, train, BatchPlan(batch_size=48, seed=0, block=3))
 
     @tf.function
     def step(inputs, labels, weight):

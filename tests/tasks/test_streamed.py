@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import build
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.shard_writer import Source, write_shards
 from tfzoo.data.shards import open_shards
 from tfzoo.errors import DataError, UsageError
@@ -27,14 +28,14 @@ def train(tmp_path_factory):
     return StreamedTrain(open_shards(folder / "s"), (10, 10))
 
 
-def epoch(task, train, model="gmf", batch_size=16, steps_per_block=3, epochs=1, **options):
+def epoch(task, train, model="gmf", batch_size=16, block=3, epochs=1, **options):
     features = task.features(build(model, 0, 0.5, USERS, ITEMS), type("S", (), {"train": train}), None)
     dataset = task.train_dataset(
-        features, train, batch_size=batch_size, steps_per_block=steps_per_block, **{"seed": 3, **options}
+        features, train, BatchPlan(batch_size=batch_size, block=block, **{"seed": 3, **options})
     )
     steps = task.steps_per_epoch(features, train, batch_size)
-    elements = list(dataset.take(epochs * -(-steps // steps_per_block)).as_numpy_iterator())
-    assert all(weight.shape == (steps_per_block, batch_size) for _, _, weight in elements)
+    elements = list(dataset.take(epochs * -(-steps // block)).as_numpy_iterator())
+    assert all(weight.shape == (block, batch_size) for _, _, weight in elements)
     columns = [{**inputs, **labels, "weight": weight} for inputs, labels, weight in elements]
     joined = {name: np.concatenate([part[name].ravel() for part in columns]) for name in columns[0]}
     return {name: values[joined["weight"] > 0] for name, values in joined.items()}

@@ -133,7 +133,7 @@ def known_counts(split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def recommendation_counts(
-    scorer: Any, users: NDArray[np.int32], known: list[Interactions], k: int
+    scorer: Any, users: NDArray[np.int32], known: list[Interactions], k: int, *, rank_known: bool = False
 ) -> NDArray[np.int64]:
     """Count how often each item stands in the users' lists of ``k``, items they are known to have left out.
 
@@ -143,6 +143,7 @@ def recommendation_counts(
         known: what is not recommended again; of the first part, the training part, items are
             recommended at all.
         k: length of the lists.
+        rank_known: recommend known items too.
 
     Returns:
         int64 ``[num_items + 1]``, 0 for the unknown item.
@@ -152,7 +153,7 @@ def recommendation_counts(
     size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(users)))
     for first in range(0, len(users), size):
         chosen = tf.constant(users[first : first + size], tf.int32)
-        allowed = eligible & (seen.dense(chosen).numpy() == 0)
+        allowed = eligible & (rank_known | (seen.dense(chosen).numpy() == 0))
         scores = np.where(allowed, score(chosen).numpy(), -np.inf)
         top = np.argpartition(-scores, min(k, scores.shape[1] - 1), axis=1)[:, :k]
         counts += np.bincount(top[np.take_along_axis(allowed, top, axis=1)], minlength=len(eligible))

@@ -14,6 +14,7 @@ from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation.cases import Cases, Figure, mean_itself
+from tfzoo.evaluation.evaluator import EVALUATORS
 from tfzoo.tasks.base import State
 from tfzoo.tasks.next_item import NextItemTask
 from tfzoo.tasks.next_item_scorer import state_names
@@ -22,6 +23,7 @@ SLOTS = 512
 SCORES_PER_STEP = 2**24
 
 
+@EVALUATORS.register("next-item")
 class NextItemEvaluator:
     """Measures next-item models by recall@K and MRR@K over the events of sessions.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from tfzoo.data.rows import SparseRows
 from tfzoo.data.splits import Negatives, Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation.cases import Cases, mean_itself
+from tfzoo.evaluation.evaluator import EVALUATORS
 from tfzoo.evaluation.ranking_metrics import ranking_metrics, ranking_metrics_per_user
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.ranking import RankingTask
@@ -22,10 +24,12 @@ from tfzoo.tasks.ranking import RankingTask
 SCORES_PER_CALL = 2**21
 # Users times items whose roles are kept from one evaluation to the next, a byte each.
 ROLES_KEPT = 2**28
+ROWS_AT_ONCE = 1 << 22
 UNRANKED, RELEVANT, OTHER = np.uint8(0), np.uint8(1), np.uint8(2)
 UNRANKED_KEY = np.iinfo(np.int64).min
 
 
+@EVALUATORS.register("ranking")
 class RankingEvaluator:
     """Measures the ranked lists of a model.
 
@@ -45,8 +49,14 @@ class RankingEvaluator:
         self._split, self._cutoffs = split, task.settings.cutoffs
         self._scorer: Scorer = task.scorer(model, features)
         self._rankers: dict[str, _Full | _Sampled] = {}
-        sampled = split.negatives.get("test")
-        self.protocol = "full ranking" if sampled is None else f"sampled-{sampled.item_id.shape[1]} ranking"
+
+    @cached_property
+    def protocol(self) -> str:
+        """How candidates are ranked."""
+        sampled = self._split.negatives.get("test")
+        if sampled is not None:
+            return f"sampled-{sampled.item_id.shape[1]} ranking"
+        return "full ranking" if left_out(self._split, "test") else "full ranking with known items"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -84,9 +94,14 @@ class RankingEvaluator:
         split = self._split
         cases = part_of(split, part)
         base = part if part == "validation" else "test"
+        scorer = self.scorer_of(base)
         if base in split.negatives:
-            return _Sampled(self._scorer, cases, split.negatives[base])
-        return _Full(self._scorer, cases, known_parts(split, base), part_of_training(split.train))
+            return _Sampled(scorer, cases, split.negatives[base])
+        return _Full(scorer, cases, left_out(split, base), part_of_training(split.train))
+
+    def scorer_of(self, base: str) -> Scorer:
+        """Return what scores at ``validation`` and at ``test``, where more is known."""
+        return self._scorer
 
 
 def part_of(split: Split, part: str) -> Interactions:
@@ -99,6 +114,28 @@ def known_parts(split: Split, part: str) -> list[Interactions]:
     """Return what is not recommended again where ``validation`` or ``test`` is measured, train first."""
     known = [split.train, *([split.fold_in] if split.fold_in is not None else [])]
     return [*known, split.validation] if part == "test" else known
+
+
+def left_out(split: Split, part: str) -> list[Interactions]:
+    """Return whose items are not ranked where a part is measured, see `RankingEvaluator`; may be nobody's."""
+    known = known_parts(split, part)
+    # No pair of a held-out user is known twice: `strong_generalization_split` refuses repeated ones.
+    trained = [rows for rows in known if rows is not split.fold_in]
+    return [] if known_pairs(getattr(split, part), trained) else known
+
+
+def known_pairs(part: Interactions, known: list[Interactions]) -> int:
+    """Return how many distinct pairs of user and item of a part are known from other parts."""
+    width = part.num_items + 1
+    wanted = np.unique(part.user_id.astype(np.int64) * width + part.item_id)
+    found = np.zeros(len(wanted), bool)
+    for rows in known:
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            block = slice(start, start + ROWS_AT_ONCE)
+            pairs = rows.user_id[block].astype(np.int64) * width + rows.item_id[block]
+            at = np.searchsorted(wanted, pairs).clip(max=len(wanted) - 1)
+            found[at[wanted[at] == pairs]] = True
+    return int(found.sum())
 
 
 def part_of_training(train: Interactions) -> NDArray[np.bool_]:
@@ -115,7 +152,8 @@ class _Full:
         self, scorer: Scorer, cases: Interactions, known: list[Interactions], eligible: NDArray[np.bool_]
     ) -> None:
         self.users = np.unique(cases.user_id).astype(np.int32)
-        self._relevant, self._seen = interaction_rows([cases]), interaction_rows(known)
+        self._relevant = interaction_rows([cases])
+        self._seen = interaction_rows(known) if known else None
         self._eligible = tf.constant(eligible)
         self._batch = size = int(np.clip(SCORES_PER_CALL // len(eligible), 1, len(self.users)))
         self._roles = tf.function(self._roles_of, input_signature=[tf.TensorSpec([size], tf.int32)])
@@ -142,6 +180,8 @@ class _Full:
 
     def _roles_of(self, users: tf.Tensor) -> tf.Tensor:
         relevant = self._relevant.dense(users) > 0
+        if self._seen is None:
+            return roles(relevant, self._eligible)
         return roles(relevant, self._eligible & (self._seen.dense(users) == 0))
 
 

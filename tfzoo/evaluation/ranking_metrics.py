@@ -89,6 +89,13 @@ def recall_min(hits: ArrayLike, num_relevant: ArrayLike, cutoff: int) -> NDArray
     return head.sum(axis=1) / np.minimum(relevant, cutoff)
 
 
+def f1(hits: ArrayLike, num_relevant: ArrayLike, cutoff: int) -> NDArray[np.float64]:
+    """Harmonic mean of `precision` and `recall` of the list, 0 where it has no hit."""
+    head, relevant = _checked(hits, num_relevant, cutoff)
+    # 2 p r / (p + r) with p = hits / K and r = hits / relevant.
+    return 2 * head.sum(axis=1) / (cutoff + relevant)
+
+
 def average_precision(hits: ArrayLike, num_relevant: ArrayLike, cutoff: int) -> NDArray[np.float64]:
     """Sum of the precision at the rank of each hit, divided by ``num_relevant``."""
     head, relevant = _checked(hits, num_relevant, cutoff)
@@ -113,6 +120,7 @@ METRICS: dict[str, Metric] = {
     "precision": precision,
     "recall": recall,
     "recall_min": recall_min,
+    "f1": f1,
     "map": average_precision,
     "map_min": average_precision_min,
     "mrr": reciprocal_rank,

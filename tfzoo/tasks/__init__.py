@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from tfzoo.errors import UsageError, nearest
-from tfzoo.tasks.base import Scorer, Task
+from tfzoo.tasks.base import TASKS, Scorer, Task, register_task
 from tfzoo.tasks.implicit import ImplicitSettings, ImplicitTask
 from tfzoo.tasks.next_item import NextItemSettings, NextItemTask
 from tfzoo.tasks.rating import RatingSettings, RatingTask
 from tfzoo.tasks.reconstruction import ReconstructionSettings, ReconstructionTask
 from tfzoo.tasks.review_rating import ReviewRatingSettings, ReviewRatingTask
-
-TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (RatingTask, ReviewRatingTask, ImplicitTask, ReconstructionTask, NextItemTask)
-}
 
 __all__ = [
     "TASKS",
@@ -29,11 +24,10 @@ __all__ = [
     "Scorer",
     "Task",
     "get_task",
+    "register_task",
 ]
 
 
 def get_task(name: str) -> type[Task]:
     """Return the class of a task by name; raises `UsageError` for an unknown one."""
-    if name not in TASKS:
-        raise UsageError(f"Unknown task '{name}'. {nearest(name, TASKS)}")
     return TASKS[name]

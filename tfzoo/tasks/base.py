@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
@@ -15,8 +17,11 @@ from pydantic import BaseModel
 from scipy import sparse
 
 from tfzoo.data.cells import first_of_cells
+from tfzoo.data.click_log import ClickLog
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
+from tfzoo.discovery import Registry
 from tfzoo.errors import UsageError
 from tfzoo.tasks.factors import Factors
 
@@ -83,6 +88,33 @@ class Scorer(tf.Module):
         return None
 
 
+TASKS: Registry[type[Task]] = Registry("task", "tfzoo.tasks")
+
+
+def register_task(task: type[Task]) -> type[Task]:
+    """Put the decorated class into the registry, under its ``name``."""
+    TASKS.register(task.name)(task)
+    return task
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a task needs of a table.
+
+    Attributes:
+        clicks: it is a click log, or ratings that can be taken for one.
+        rating: each row has a rating.
+        text: each row has a text.
+        duplicates: what happens to several rows of one user and item where nothing else is said, see
+            `tfzoo.data.datasets.duplicates`.
+    """
+
+    clicks: bool = False
+    rating: bool = False
+    text: bool = False
+    duplicates: str = "error"
+
+
 class Task(ABC):
     """A learning problem; it has no state but its settings.
 
@@ -92,14 +124,36 @@ class Task(ABC):
     Attributes:
         name: what models refer to it by.
         Settings: its part of a recipe.
-        evaluation: which evaluator measures it: ``rating``, ``ranking`` or ``next-item``.
-        automatic: builder arguments for which a recipe may say ``auto``.
+        place: where it stands among the tasks in lists and pages.
+        evaluation: name of the evaluator that measures it, see `tfzoo.evaluation`.
+        predicts_ratings: what it predicts are ratings, and its test cases are pairs of a user and an item.
+        ranks_lists: its test cases are users, for each of whom items are ranked.
+        maximize: whether more of `monitor` is better.
+        needs: what its tables have.
+        model_inputs: the names of its models' inputs, sorted and with blanks between them, as a pattern;
+            empty for any.
+        model_outputs: those of the outputs.
+        reads_history: its models recommend to someone of whom a history alone is known.
+        automatic: builder arguments for which a recipe may say ``auto``, beside those of model inputs.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[BaseModel]]
+    place: ClassVar[int] = 100
     evaluation: ClassVar[str]
+    predicts_ratings: ClassVar[bool] = False
+    ranks_lists: ClassVar[bool] = False
+    maximize: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs()
+    model_inputs: ClassVar[str] = ""
+    model_outputs: ClassVar[str] = ""
+    reads_history: ClassVar[bool] = False
     automatic: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def asks_every_event(self) -> bool:
+        """Whether each event of a history is a test case, items that occurred before among the ranked."""
+        return False
 
     @property
     def reads_all_parts(self) -> bool:
@@ -114,10 +168,9 @@ class Task(ABC):
     def monitor(self) -> str:
         """Validation metric by which the best epoch is chosen."""
 
-    @property
-    def maximize(self) -> bool:
-        """Whether more of `monitor` is better."""
-        return self.evaluation != "rating"
+    def maximizes(self, metric: str) -> bool:
+        """Tell whether more of a metric is better."""
+        return self.maximize
 
     @property
     @abstractmethod
@@ -127,6 +180,22 @@ class Task(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Return one line that says how the metrics are defined."""
+
+    def table(self, data: Interactions | ClickLog) -> Any:
+        """Return the table that the task learns from.
+
+        Args:
+            data: what was read, filtered.
+
+        Raises:
+            UsageError: the task cannot learn from such data.
+        """
+        if isinstance(data, ClickLog):
+            raise UsageError(
+                f"'{data.name}' is a click log, but models of the task '{self.name}' learn from users' "
+                "interactions with items. Models of click logs: tfzoo list --task click."
+            )
+        return data
 
     def check(self, interactions: Interactions) -> None:  # noqa: B027
         """Raise `DataError` where the data lacks what the task needs."""
@@ -184,26 +253,18 @@ class Task(ABC):
         """Whether batches differ in shape, so that no two can be stacked and XLA would compile each anew."""
         return False
 
+    def floats_per_example(self, model: keras.Model) -> int:
+        """Numbers of an example's inputs; they decide how many steps one call of the program runs."""
+        return sum(math.prod(tensor.shape[1:]) for tensor in model.inputs)
+
     @abstractmethod
-    def train_dataset(
-        self,
-        features: Any,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
-    ) -> tf.data.Dataset:
+    def train_dataset(self, features: Any, train: Interactions, plan: BatchPlan) -> tf.data.Dataset:
         """Return endless epochs of training batches, several batches an element.
 
         Args:
             features: from `features`.
             train: the training part.
-            batch_size: examples a batch.
-            seed: with the epoch number, fixes order and sampling.
-            first_epoch: number of the first epoch, counted from 0.
-            steps_per_block: batches an element, ``S`` below.
+            plan: batch size, order, and batches an element, ``S`` below.
 
         Returns:
             A dataset of ``(inputs, labels, weight [S, B])``, all tensors with ``[S, ...]`` in
@@ -228,6 +289,16 @@ class Task(ABC):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         # Keras divides by their number, as if all had equal parts; the trainer weighs their parts itself.
         return loss * replicas if replicas > 1 else loss, state
+
+    def save_vocabularies(self, split: Split, interactions: Interactions, folder: Path) -> None:
+        """Write what gives raw ids and values their meaning for the model.
+
+        Args:
+            split: what the final model was trained on.
+            interactions: the whole data set.
+            folder: where to write.
+        """
+        interactions.save_vocabularies(folder)
 
     def finish(self, model: keras.Model, train: Interactions) -> None:  # noqa: B027
         """Change the trained weights where the task asks for it, before the model is saved."""

@@ -74,6 +74,11 @@ class Factors(tf.Module):
         query = tf.matmul(users, tf.convert_to_tensor(self._matrix))
         return tf.concat([query, tf.ones_like(offset)[:, tf.newaxis]], axis=1), offset
 
+    def item_directions(self) -> NDArray[np.float32]:
+        """Return what of an item meets a user's vector, biases left out: float32 ``[num_items + 1, wu]``."""
+        directions: NDArray[np.float32] = self.vectors.numpy()[:, :-1] @ self._matrix.numpy().T
+        return directions
+
 
 def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> Folded | None:
     """Bring ``head(u, v)`` into the form ``u' M v + f(u) + g(v)``, if it has one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 import keras
@@ -13,15 +13,16 @@ from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler, known_items
-from tfzoo.data.pipelines import gather, shuffled_blocks
+from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
+from tfzoo.inputs import Known
+from tfzoo.inputs.base import SIDES
 from tfzoo.layers import catalogue_scores
-from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays
+from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays, register_task
 from tfzoo.tasks.factors import Factors, fold
 from tfzoo.tasks.pair_features import (
     SHARED,
-    SIDES,
     PairFeatures,
     all_vectors,
     compiled_tower,
@@ -69,6 +70,7 @@ class ImplicitSettings(RankingSettings):
         return self
 
 
+@register_task
 class ImplicitTask(RankingTask):
     """Tells the items that a user has interacted with from items drawn at random.
 
@@ -80,6 +82,9 @@ class ImplicitTask(RankingTask):
     """
 
     name = "implicit"
+    place = 30
+    model_inputs = "item_(id|row) user_(id|row)"
+    model_outputs = "score"
     Settings = ImplicitSettings
     settings: ImplicitSettings
 
@@ -89,7 +94,8 @@ class ImplicitTask(RankingTask):
         return False
 
     def check_split(self, split: Split) -> None:
-        """Raise `DataError` where a user has no item left to draw as a negative."""
+        """Raise `UsageError` for users of whom nothing is known, or where one has no item left to draw."""
+        super().check_split(split)
         train = split.train
         if not (self.settings.negatives and self.settings.reject_known):
             return
@@ -138,14 +144,7 @@ class ImplicitTask(RankingTask):
         return some_share and batch_size >= features.shared_from
 
     def train_dataset(
-        self,
-        features: InteractionFeatures,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
+        self, features: InteractionFeatures, train: Interactions, plan: BatchPlan
     ) -> tf.data.Dataset:
         """Return endless shuffled epochs of positives and fresh negatives, see `Task.train_dataset`."""
         users, items = (tf.constant(column) for column in interaction_arrays(train))
@@ -156,26 +155,18 @@ class ImplicitTask(RankingTask):
             alpha=self.settings.alpha,
             reject_known=self.settings.reject_known,
         )
-        times, matrix = self._examples_per_positive, features.rows_in_memory()
-        blocks = shuffled_blocks(
-            len(users) * times,
-            batch_size,
-            seed=seed,
-            first_epoch=first_epoch,
-            steps_per_block=steps_per_block,
-        )
-        shared = self.batches_differ(features, batch_size)
-        if shared and steps_per_block != 1:
-            raise ValueError(
-                f"Pairs that share rows come one batch at a time. Received: steps_per_block={steps_per_block}"
-            )
+        times, memory = self._examples_per_positive, features.in_memory()
+        blocks = shuffled_blocks(len(users) * times, plan)
+        shared = self.batches_differ(features, plan.batch_size)
+        if shared and plan.block != 1:
+            raise ValueError(f"Pairs that share rows come one batch at a time. Received: block={plan.block}")
 
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
             positive = tf.where(rows >= 0, rows // times, rows)
             user, item = gather(users, positive), gather(items, positive)
             weight = tf.cast(rows >= 0, tf.float32)
             # A number of its own for every block of every epoch: nothing is ever drawn twice.
-            draw = tf.stack([tf.constant(seed + 1, tf.int64), number + block_offset])
+            draw = tf.stack([tf.constant(plan.seed + 1, tf.int64), number + block_offset])
             negative = sampler.sample(user, draw) if self.settings.negatives else item
             if self.settings.loss == "bpr":
                 return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
@@ -183,16 +174,18 @@ class ImplicitTask(RankingTask):
             other = tf.where(is_positive, item, negative)
             if shared:
                 alone = is_positive[0] if self.settings.mask_target else None
-                inputs = features.distinct_inputs(user[0], other[0], alone=alone, rows=matrix)
+                inputs = features.distinct_inputs(user[0], other[0], alone=alone, providers=memory)
                 inputs = {name: value[tf.newaxis] for name, value in inputs.items()}
             else:
-                inputs = features.inputs(user, other, mask_target=self.settings.mask_target, rows=matrix)
+                inputs = features.train_inputs(
+                    user, other, leave_out=self.settings.mask_target, providers=memory
+                )
             label = weight if labels is None else gather(labels, positive)
             label = tf.where(is_positive, label, 0.0)
             return inputs, {"label": label}, weight
 
-        steps = -(-len(users) * times // batch_size)
-        block_offset = tf.constant(first_epoch * -(-steps // steps_per_block), tf.int64)
+        steps = -(-len(users) * times // plan.batch_size)
+        block_offset = tf.constant(plan.first_epoch * -(-steps // plan.block), tf.int64)
         return blocks.enumerate().map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def _labels(self, train: Interactions) -> tf.Tensor | None:
@@ -236,9 +229,11 @@ class ImplicitTask(RankingTask):
 class InteractionFeatures(PairFeatures):
     """The inputs of a model of interactions, and how many distinct ones there are."""
 
-    def __init__(self, names: Collection[str], source: Interactions) -> None:
-        super().__init__(names, source)
-        self.num_positives = len(distinct_rows(source))
+    def __init__(
+        self, inputs: Collection[str] | Sequence[keras.KerasTensor], known: Known | Interactions
+    ) -> None:
+        super().__init__(inputs, known)
+        self.num_positives = len(distinct_rows(known.train if isinstance(known, Known) else known))
 
 
 class ImplicitScorer(Scorer):
@@ -301,9 +296,7 @@ class ImplicitScorer(Scorer):
         folded = fold(head, self._towers["user"].output_shape[-1], self.item_vectors.numpy())
         if folded is None:
             return None
-        squashes = any(layer.name == "probability" for layer in self.model.layers)
-        output = self.model.get_layer("probability") if squashes else tf.identity
-        return Factors(user_vectors, head, folded, output)
+        return Factors(user_vectors, head, folded, squash_of(self.model) or tf.identity)
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
         return self._towers[side](self._features.side(side, ids), training=False)
@@ -335,6 +328,12 @@ def logit_model(model: keras.Model) -> keras.Model:
 
     Ranking and training on probabilities would lose what a saturated sigmoid rounds away.
     """
-    names = [layer.name for layer in model.layers]
-    tensor = model.get_layer("probability").input if "probability" in names else model.output["score"]
-    return keras.Model(model.input, tensor)
+    squash = squash_of(model)
+    return keras.Model(model.input, model.output["score"] if squash is None else squash.input)
+
+
+def squash_of(model: keras.Model) -> keras.layers.Layer | None:
+    """Return the logistic function that ends the model, by whatever name; None where none does."""
+    layer = model.output["score"]._keras_history.operation
+    logistic = isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.sigmoid
+    return layer if logistic else None

@@ -11,11 +11,12 @@ import tensorflow as tf
 from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.layers import session_losses
-from tfzoo.tasks.base import State, Task, Tensors
+from tfzoo.tasks.base import Needs, State, Task, Tensors, register_task
 from tfzoo.tasks.next_item_scorer import NextItemFeatures, NextItemScorer, encoder, state_names
 from tfzoo.tasks.ranking import Cutoff, RankingSettings
 
@@ -55,6 +56,7 @@ class NextItemSettings(RankingSettings):
         return ("recall", "hr", "mrr")
 
 
+@register_task
 class NextItemTask(Task):
     """Learns from session-parallel mini-batches, in which every user is one session.
 
@@ -65,9 +67,19 @@ class NextItemTask(Task):
     """
 
     name = "next-item"
+    place = 50
+    model_inputs = r"item_id( state_\d)+"
+    model_outputs = r"scores( state_\d)+"
+    reads_history = True
+    needs = Needs(duplicates="keep")
     Settings = NextItemSettings
     evaluation = "next-item"
     settings: NextItemSettings
+
+    @property
+    def asks_every_event(self) -> bool:
+        """Whether each event of a history is a test case: those of held-out sessions are."""
+        return True
 
     @property
     def monitor(self) -> str:
@@ -118,27 +130,20 @@ class NextItemTask(Task):
         return self._layout(train, batch_size).steps
 
     def train_dataset(
-        self,
-        features: NextItemFeatures,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
+        self, features: NextItemFeatures, train: Interactions, plan: BatchPlan
     ) -> tf.data.Dataset:
         """Return endless epochs of session-parallel batches, see `Task.train_dataset`.
 
         All epochs have the same sessions in the same slots. The extra negatives of a step depend
         on seed, epoch and step alone.
         """
-        layout = self._layout(train, batch_size)
+        layout = self._layout(train, plan.batch_size)
         steps, settings = layout.steps, self.settings
-        blocks = -(-steps // steps_per_block)
+        blocks = -(-steps // plan.block)
 
         def blocked(array: Any, dtype: tf.DType) -> tf.Tensor:
-            padded = np.pad(array, [(0, blocks * steps_per_block - steps), (0, 0)])
-            return tf.constant(padded.reshape(blocks, steps_per_block, batch_size), dtype)
+            padded = np.pad(array, [(0, blocks * plan.block - steps), (0, 0)])
+            return tf.constant(padded.reshape(blocks, plan.block, plan.batch_size), dtype)
 
         columns = {
             "item_id": blocked(layout.current, tf.int32),
@@ -152,16 +157,16 @@ class NextItemTask(Task):
                 {key: columns[key][block] for key in ("item_id", "reset")},
                 columns["target"][block],
             )
-            negatives = tf.zeros([steps_per_block, 0], tf.int32)
+            negatives = tf.zeros([plan.block, 0], tf.int32)
             if settings.n_sample:
-                first = epoch * steps + block * steps_per_block
-                negatives = features.draw(seed, first, steps_per_block, settings.n_sample)
+                first = epoch * steps + block * plan.block
+                negatives = features.draw(plan.seed, first, plan.block, settings.n_sample)
                 inputs["negatives"] = negatives
             if settings.logq:
                 inputs["log_proposal"] = features.log_proposal(target, negatives)
             return inputs, {"item_id": target}, columns["weight"][block]
 
-        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+        epochs = tf.data.Dataset.range(plan.first_epoch, tf.int64.max)
         every = epochs.flat_map(lambda epoch: tf.data.Dataset.range(blocks).map(lambda block: (epoch, block)))
         return every.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.rows import DenseRows, SparseRows
-from tfzoo.data.side_features import multi_hot
-from tfzoo.errors import UsageError
+from tfzoo.inputs.base import NONE, SIDES, Case, Input, Known, make_input
 from tfzoo.layers import IdEmbedding
 from tfzoo.tasks.base import Features, Tensors
 
-SIDES = ("user", "item")
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Stands before the names of inputs that several pairs of a batch share.
 SHARED = "shared_"
 
-Rows = Mapping[str, SparseRows | DenseRows]
+Providers = Mapping[str, Input]
 
 
 class PairFeatures(Features):
-    """Turns user and item ids into the inputs that a model asks for by name.
+    """Turns user and item ids into the inputs that a model asks for by name, see `tfzoo.inputs`.
 
     Args:
-        names: input names of the model, among ``user_id``, ``item_id`` (int32 ``[B]``),
-            ``user_row``, ``item_row`` (float32, ratings by the other side's id, or ones where the
-            data has no ratings) and ``user_features``, ``item_features`` (float32, see `multi_hot`).
-        source: what fills rows and features; unused where the model reads ids only.
+        inputs: the model's inputs, or their names alone, which checks no size.
+        known: what fills them; of a table alone, its rows.
 
     Attributes:
         ids_per_call: for how many ids a tower is applied at once, which bounds the memory.
+        providers: by name of the input, what fills it.
         row_sides: sides whose tower reads rows and no ids, so that pairs can share its vectors.
         shared_from: batches of so many pairs should hold a row that several pairs read once; infinite
             without `row_sides`.
@@ -42,63 +40,74 @@ class PairFeatures(Features):
 
     ids_per_call = 2048
 
-    def __init__(self, names: Collection[str], source: Interactions) -> None:
+    def __init__(
+        self, inputs: Collection[str] | Sequence[keras.KerasTensor], known: Known | Interactions
+    ) -> None:
         super().__init__()
-        self.names = tuple(names)
-        self.num_ids = {"user": source.num_users, "item": source.num_items}
-        self.reads_rows = "user_row" in names or "item_row" in names
-        self.row_sides = tuple(side for side in SIDES if f"{side}_row" in names and f"{side}_id" not in names)
+        known = known if isinstance(known, Known) else Known((known,))
+        tensors = {one if isinstance(one, str) else one.name: one for one in inputs}
+        self.names = tuple(tensors)
+        self.num_ids = {"user": known.train.num_users, "item": known.train.num_items}
+        self.providers: dict[str, Input] = {
+            name: make_input(name, known, None if isinstance(tensor, str) else tensor)
+            for name, tensor in tensors.items()
+        }
+        self.reads_rows = any(provider.reads_rows for provider in self.providers.values())
+        self.supports_jit = all(provider.supports_jit for provider in self.providers.values())
+        self.row_sides = tuple(
+            side for side in SIDES if f"{side}_row" in tensors and f"{side}_id" not in tensors
+        )
         # In smaller batches few pairs share a row, and one call can run several steps.
         self.shared_from = min((self.num_ids[side] for side in self.row_sides), default=math.inf)
-        shape = (source.num_users + 1, source.num_items + 1)
-        self.rows: dict[str, SparseRows] = {}
-        self.tables: dict[str, tf.Variable] = {}
-        values = source.rating if source.rating is not None else np.ones(len(source), np.float32)
-        if "user_row" in names:
-            self.rows["user"] = SparseRows(source.user_id, source.item_id, values, shape)
-        if "item_row" in names:
-            self.rows["item"] = SparseRows(source.item_id, source.user_id, values, shape[::-1])
-        described = {"user": source.user_features, "item": source.item_features}
-        for side in SIDES:
-            if f"{side}_features" in names:
-                table = multi_hot(described[side], self.num_ids[side] + 1)[1]
-                self.tables[side] = tf.Variable(table, trainable=False, name=f"{side}_features")
 
     @classmethod
-    def of(cls, model: keras.Model, source: Interactions) -> PairFeatures:
+    def of(cls, model: keras.Model, source: Known | Interactions) -> Self:
         """Return the features that ``model`` asks for.
 
         Raises:
-            UsageError: the model was built for other side features than ``source`` has.
+            UsageError: nothing fills one of its inputs, or it was built for data of another size.
         """
-        features = cls([tensor.name for tensor in model.inputs], source)
-        for side, table in features.tables.items():
-            expected = model.input[f"{side}_features"].shape[-1]
-            if table.shape[1] != expected:
-                raise UsageError(
-                    f"Model '{model.name}' was built for {expected} features of {side}s, but "
-                    f"'{source.name}' has {table.shape[1]}. Build it with {side}_features={table.shape[1]}."
-                )
-        return features
+        return cls(model.inputs, source)
 
-    def rows_in_memory(self) -> Rows:
-        """Return the rows for a pipeline to read from, see `SparseRows.in_memory`."""
-        return {side: rows.in_memory() for side, rows in self.rows.items()}
+    def in_memory(self) -> Providers:
+        """Return what fills the inputs in a pipeline, see `Input.in_memory`."""
+        return {name: provider.in_memory() for name, provider in self.providers.items()}
 
-    def inputs(
-        self, user_id: tf.Tensor, item_id: tf.Tensor, *, mask_target: bool = False, rows: Rows | None = None
+    def inputs(self, user_id: tf.Tensor, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for pairs of ids, int32 of any one shape, with all that is known."""
+        return {**self.side("user", user_id), **self.side("item", item_id)}
+
+    def train_inputs(
+        self,
+        user_id: tf.Tensor,
+        item_id: tf.Tensor,
+        row: tf.Tensor | None = None,
+        *,
+        leave_out: bool = True,
+        providers: Providers | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Return the model's inputs for pairs of ids, int32 of any one shape; see `side`."""
-        ids = {"user": user_id, "item": item_id}
-        other = {"user": item_id, "item": user_id}
-        inputs: dict[str, tf.Tensor] = {}
-        for side in SIDES:
-            masked = other[side] if mask_target else None
-            inputs.update(self.side(side, ids[side], masked=masked, rows=rows))
-        return inputs
+        """Return the model's inputs for training examples.
+
+        Args:
+            user_id: int32 of any shape.
+            item_id: int32, the same shape.
+            row: int32, the same shape, see `Case`.
+            leave_out: whether what would tell the answer is left out.
+            providers: `in_memory`; None for those of an export.
+        """
+        case = Case(user_id, item_id, row)
+        return {
+            name: provider.train(case) if leave_out else provider.of(case.ids(provider.side))
+            for name, provider in (providers or self.providers).items()
+        }
 
     def distinct_inputs(
-        self, user_id: tf.Tensor, item_id: tf.Tensor, *, alone: tf.Tensor | None, rows: Rows | None = None
+        self,
+        user_id: tf.Tensor,
+        item_id: tf.Tensor,
+        *,
+        alone: tf.Tensor | None,
+        providers: Providers | None = None,
     ) -> dict[str, tf.Tensor]:
         """Return the model's inputs for pairs of ids, with a row that several pairs share once.
 
@@ -109,7 +118,7 @@ class PairFeatures(Features):
             item_id: int32 ``[B]``.
             alone: bool ``[B]``, the pairs that are left out of their own two rows, which nobody
                 shares then; None for none.
-            rows: what rows are read from, `rows_in_memory`; None for the sparse ones.
+            providers: `in_memory`; None for those of an export.
 
         Returns:
             For each of `row_sides` its inputs ``[R, ...]``, `SHARED` before their names, and
@@ -120,9 +129,9 @@ class PairFeatures(Features):
         other = {"user": item_id, "item": user_id}
         inputs: dict[str, tf.Tensor] = {}
         for side in SIDES:
-            masked = None if alone is None else tf.where(alone, other[side], -1)
+            masked = None if alone is None else tf.where(alone, other[side], NONE)
             if side not in self.row_sides:
-                inputs.update(self.side(side, ids[side], masked=masked, rows=rows))
+                inputs.update(self.side(side, ids[side], masked, providers=providers))
                 continue
             key, count = ids[side], self.num_ids[side] + 1
             if alone is not None:
@@ -131,31 +140,34 @@ class PairFeatures(Features):
             distinct, place = tf.unique(key)
             first = tf.math.unsorted_segment_min(tf.range(tf.size(key)), place, tf.size(distinct))
             masked = None if masked is None else tf.gather(masked, first)
-            found = self.side(side, tf.gather(ids[side], first), masked=masked, rows=rows)
+            found = self.side(side, tf.gather(ids[side], first), masked, providers=providers)
             inputs.update({f"{SHARED}{name}": value for name, value in found.items()})
             inputs[f"{side}_place"] = place
         return inputs
 
     def side(
-        self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None, rows: Rows | None = None
+        self,
+        side: str,
+        ids: tf.Tensor,
+        masked: tf.Tensor | None = None,
+        *,
+        providers: Providers | None = None,
     ) -> dict[str, tf.Tensor]:
         """Return the inputs of one tower.
 
         Args:
             side: ``"user"`` or ``"item"``.
             ids: int32 of any shape.
-            masked: the same shape, the cell of each row that is left out, -1 for none.
-            rows: what rows are read from, `rows_in_memory`; None for the sparse ones.
+            masked: the same shape, the id of the other side whose interaction is left out, -1 for none;
+                None leaves nothing out.
+            providers: `in_memory`; None for those of an export.
         """
-        rows = self.rows if rows is None else rows
-        inputs = {}
-        if f"{side}_id" in self.names:
-            inputs[f"{side}_id"] = ids
-        if side in rows:
-            inputs[f"{side}_row"] = rows[side].dense(ids, masked)
-        if side in self.tables:
-            inputs[f"{side}_features"] = tf.gather(self.tables[side], ids)
-        return inputs
+        found = {}
+        for name, provider in (providers or self.providers).items():
+            if provider.side == side:
+                pair = (ids, masked) if side == "user" else (masked, ids)
+                found[name] = provider.of(ids) if masked is None else provider.train(Case(*pair))
+        return found
 
 
 def shares_rows(inputs: Collection[str]) -> bool:

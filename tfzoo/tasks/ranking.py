@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tfzoo.data.splits import Split
+from tfzoo.errors import UsageError
 from tfzoo.tasks.base import Task
 
 Cutoff = Annotated[int, Field(ge=1)]
@@ -34,13 +36,14 @@ class RankingSettings(BaseModel):
     @classmethod
     def measured(cls) -> tuple[str, ...]:
         """Names of the metrics, without cutoff."""
-        return ("hr", "ndcg", "precision", "recall", "recall_min", "map", "map_min", "mrr")
+        return ("hr", "ndcg", "precision", "recall", "recall_min", "f1", "map", "map_min", "mrr")
 
 
 class RankingTask(Task):
     """A task that is measured by full or sampled ranking of the items a user has not seen."""
 
     evaluation = "ranking"
+    ranks_lists = True
     settings: RankingSettings
 
     @property
@@ -53,6 +56,26 @@ class RankingTask(Task):
         """Metrics that tables show."""
         shown = ("hr", "ndcg", "precision", "recall", "map")
         return tuple(f"{metric}@{self.settings.cutoffs[0]}" for metric in shown)
+
+    def check_split(self, split: Split) -> None:
+        """Raise `UsageError` where nothing is known of the users that lists are measured for."""
+        super().check_split(split)
+        known = split.train.user_counts() > 0
+        if split.fold_in is not None:
+            if not self.reads_history:
+                raise UsageError(
+                    f"Models of the task '{self.name}' know a user by the id alone, and nothing of "
+                    f"held-out users ({split.protocol}). Use another protocol, such as per-user, or a model "
+                    "that reads histories, such as ease or mult-vae."
+                )
+            known |= split.fold_in.user_counts() > 0
+        for name, part in (("validation", split.validation), ("test", split.test)):
+            if not known[part.user_id].any():
+                raise UsageError(
+                    f"Of no user of the {name} part an interaction is known, so all would get one list "
+                    f"({split.protocol}). Models of the next item are measured on whole sessions, such as "
+                    "session-cooccurrence; this one needs another protocol, such as leave-one-out."
+                )
 
     def describe(self) -> str:
         """Return one line that says how the metrics are defined."""

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import gather, ordered_batches, shuffled_blocks
-from tfzoo.data.side_features import multi_hot
+from tfzoo.data.pipelines import BatchPlan, gather, ordered_batches, shuffled_blocks
 from tfzoo.data.splits import Split
+from tfzoo.inputs.base import SIDES
 from tfzoo.layers import AbsoluteError, SquaredError
-from tfzoo.tasks.base import State, Task, Tensors, as_matrix
-from tfzoo.tasks.pair_features import SIDES, PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
+from tfzoo.tasks.base import Needs, State, Task, Tensors, as_matrix, register_task
+from tfzoo.tasks.pair_features import PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
 from tfzoo.tasks.rating_blocks import OTHER, block_dataset, block_loss, check_blocks, examples_of
 from tfzoo.tasks.rating_scorer import RatingScorer
 
@@ -48,17 +48,24 @@ class RatingSettings(BaseModel):
     examples: Literal["pairs", "users", "items"] = "pairs"
 
 
+@register_task
 class RatingTask(Task):
-    """What a batch is, what is minimised, and how pairs and whole catalogues are scored.
+    """Learns to predict the rating that a user gives to an item.
 
     Inputs of a batch are those that the model asks for by name, see `PairFeatures`. The label is
     ``rating`` float32 ``[B]``.
     """
 
     name = "rating"
+    place = 10
+    model_inputs = "(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?"
+    model_outputs = "rating"
+    maximize = False
+    needs = Needs(rating=True)
     Settings: ClassVar[type[BaseModel]] = RatingSettings
     evaluation = "rating"
-    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale", "user_features", "item_features")
+    predicts_ratings = True
+    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale")
     settings: Any
 
     @property
@@ -89,13 +96,16 @@ class RatingTask(Task):
         return {
             "mean_rating": float(train.ratings.mean(dtype=np.float64)),
             "rating_scale": train.rating_scale or (float(train.ratings.min()), float(train.ratings.max())),
-            "user_features": multi_hot(train.user_features, train.num_users + 1)[1].shape[1],
-            "item_features": multi_hot(train.item_features, train.num_items + 1)[1].shape[1],
         }
 
     def matrix(self, train: Interactions) -> sparse.csr_matrix:
         """Return the ratings, see `Task.matrix`; of several of one user for one item the first."""
         return as_matrix(train, train.ratings)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether what would tell the answer of an example is left out of its inputs."""
+        return bool(self.settings.mask_target)
 
     @property
     def _block_side(self) -> str:
@@ -127,52 +137,32 @@ class RatingTask(Task):
         """Number of ratings, or of users or items with ratings."""
         return len(examples_of(train, self._block_side)) if self._block_side else len(train)
 
-    def train_dataset(
-        self,
-        features: PairFeatures,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
-    ) -> tf.data.Dataset:
+    def train_dataset(self, features: PairFeatures, train: Interactions, plan: BatchPlan) -> tf.data.Dataset:
         """Return endless shuffled epochs of training batches, several batches an element.
 
         Args:
             features: from `features`.
             train: the training part.
-            batch_size: examples a batch.
-            seed: with the epoch number, fixes the order.
-            first_epoch: number of the first epoch, counted from 0.
-            steps_per_block: batches an element, ``S`` below.
+            plan: batch size, order, and batches an element, ``S`` below.
 
         Returns:
             A dataset of ``(inputs, {"rating": [S, B]}, weight [S, B])``; the weight is 0 for
             the padding at the end of an epoch, else 1. For rows see `block_dataset`.
         """
         if self._block_side:
-            return block_dataset(
-                features,
-                train,
-                self._block_side,
-                batch_size=batch_size,
-                seed=seed,
-                first_epoch=first_epoch,
-                steps_per_block=steps_per_block,
-            )
+            return block_dataset(features, train, self._block_side, plan)
         users, items, ratings = (
             tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
         )
-        matrix, mask = features.rows_in_memory(), self.settings.mask_target
+        memory, leave_out = features.in_memory(), self.leaves_out
 
         def batch(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
-            inputs = features.inputs(gather(users, rows), gather(items, rows), mask_target=mask, rows=matrix)
+            inputs = features.train_inputs(
+                gather(users, rows), gather(items, rows), rows, leave_out=leave_out, providers=memory
+            )
             return inputs, {"rating": gather(ratings, rows)}, tf.cast(rows >= 0, tf.float32)
 
-        blocks = shuffled_blocks(
-            len(train), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
-        )
+        blocks = shuffled_blocks(len(train), plan)
         return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def compute_loss(

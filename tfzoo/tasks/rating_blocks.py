@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import gather, shuffled_blocks
+from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
 from tfzoo.data.rows import SparseRows
 from tfzoo.errors import UsageError
 from tfzoo.tasks.base import Tensors
@@ -58,11 +58,7 @@ def block_dataset(
     features: PairFeatures,
     train: Interactions,
     side: str,
-    *,
-    batch_size: int,
-    seed: int,
-    first_epoch: int,
-    steps_per_block: int,
+    plan: BatchPlan,
 ) -> tf.data.Dataset:
     """Return endless shuffled epochs of rows, see `Task.train_dataset`.
 
@@ -70,10 +66,7 @@ def block_dataset(
         features: of the model.
         train: the training part.
         side: ``"user"`` or ``"item"``, whose rows are the examples.
-        batch_size: rows a batch.
-        seed: with the epoch number, fixes the order.
-        first_epoch: number of the first epoch, counted from 0.
-        steps_per_block: batches an element.
+        plan: rows a batch, order, and batches an element, ``S`` below.
 
     Returns:
         A dataset of the inputs of that side, with all ids ``[S, N]`` of the other one; the labels
@@ -85,19 +78,17 @@ def block_dataset(
     cells = columns[side], columns[other]
     ratings = SparseRows(*cells, train.ratings, shape).in_memory()
     observed = SparseRows(*cells, np.ones(len(train), np.float32), shape).in_memory()
-    matrix = features.rows_in_memory()
+    memory = features.in_memory()
     ids = tf.constant(examples_of(train, side))
-    everyone = tf.tile(tf.range(shape[1])[tf.newaxis], [steps_per_block, 1])
+    everyone = tf.tile(tf.range(shape[1])[tf.newaxis], [plan.block, 1])
 
     def batch(rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
         own = gather(ids, rows)
-        inputs = {**features.side(side, own, rows=matrix), f"{other}_id": everyone}
+        inputs = {**features.side(side, own, providers=memory), f"{other}_id": everyone}
         labels = {"rating": ratings.dense(own), "observed": observed.dense(own)}
         return inputs, labels, tf.cast(rows >= 0, tf.float32)
 
-    blocks = shuffled_blocks(
-        len(ids), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
-    )
+    blocks = shuffled_blocks(len(ids), plan)
     return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 

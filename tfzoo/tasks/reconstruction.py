@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import keras
@@ -11,11 +12,11 @@ from keras import ops
 from pydantic import Field
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import gather, shuffled_blocks
-from tfzoo.data.rows import DenseRows, SparseRows
+from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
 from tfzoo.data.splits import Split
-from tfzoo.layers import IdEmbedding
-from tfzoo.tasks.base import Features, Scorer, State, Tensors
+from tfzoo.inputs import Input, Known, make_input
+from tfzoo.layers import GaussianCode, IdEmbedding
+from tfzoo.tasks.base import Features, Scorer, State, Tensors, register_task
 from tfzoo.tasks.ranking import RankingSettings, RankingTask
 
 
@@ -36,6 +37,7 @@ class ReconstructionSettings(RankingSettings):
     find_kl_cap: bool = False
 
 
+@register_task
 class ReconstructionTask(RankingTask):
     """Learns to complete the rows of the interaction matrix, 1 where there is an interaction.
 
@@ -44,6 +46,10 @@ class ReconstructionTask(RankingTask):
     """
 
     name = "reconstruction"
+    place = 40
+    model_inputs = "(user_id )?user_row"
+    model_outputs = "scores"
+    reads_history = True
     Settings = ReconstructionSettings
     settings: ReconstructionSettings
 
@@ -58,34 +64,23 @@ class ReconstructionTask(RankingTask):
 
     def after_pilot(self, model: keras.Model) -> dict[str, Any]:
         """Return the beta that the best epoch had reached."""
-        return {"kl_cap": float(model.get_layer("code").beta)}
+        return {"kl_cap": next(float(one.beta) for one in model.layers if isinstance(one, GaussianCode))}
 
     def num_examples(self, features: RowFeatures, train: Interactions) -> int:
         """Number of users of the training part."""
         return len(np.unique(train.user_id))
 
-    def train_dataset(
-        self,
-        features: RowFeatures,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
-    ) -> tf.data.Dataset:
+    def train_dataset(self, features: RowFeatures, train: Interactions, plan: BatchPlan) -> tf.data.Dataset:
         """Return endless shuffled epochs of users' rows, see `Task.train_dataset`."""
         users = tf.constant(np.unique(train.user_id))
-        blocks = shuffled_blocks(
-            len(users), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
-        )
-        offset = tf.constant(first_epoch * -(-len(users) // (batch_size * steps_per_block)), tf.int64)
+        blocks = shuffled_blocks(len(users), plan)
+        offset = tf.constant(plan.first_epoch * -(-len(users) // (plan.batch_size * plan.block)), tf.int64)
 
-        matrix = features.rows.in_memory()
+        memory = features.in_memory()
 
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
-            inputs = features.inputs(gather(users, rows), matrix)
-            draw = tf.stack([tf.constant(seed + 1, tf.int64), number + offset])
+            inputs = features.inputs(gather(users, rows), memory)
+            draw = tf.stack([tf.constant(plan.seed + 1, tf.int64), number + offset])
             counts = self._counted(inputs["user_row"], draw)
             return inputs, {"counts": counts}, tf.cast(rows >= 0, tf.float32)
 
@@ -130,28 +125,31 @@ class ReconstructionTask(RankingTask):
 
 
 class RowFeatures(Features):
-    """Turns user ids into rows of the interaction matrix.
+    """Turns user ids, or histories, into the inputs of a model.
 
     Args:
-        names: input names of the model, ``user_row`` and perhaps ``user_id``.
+        names: input names of the model, ``user_row`` and perhaps ``user_id`` or others of the user.
         known: the parts whose interactions fill the rows.
     """
 
     reads_rows = True
 
-    def __init__(self, names: list[str], known: list[Interactions]) -> None:
+    def __init__(self, names: Sequence[str], known: Sequence[Interactions]) -> None:
         super().__init__()
         self.names = tuple(names)
         self.num_items = known[0].num_items
-        user = np.concatenate([part.user_id for part in known])
-        item = np.concatenate([part.item_id for part in known])
-        shape = (known[0].num_users + 1, self.num_items + 1)
-        self.rows = SparseRows(user, item, np.ones(len(user), np.float32), shape)
+        parts = Known(tuple(known), binary=True)
+        self.providers: dict[str, Input] = {name: make_input(name, parts) for name in names}
 
-    def inputs(self, user_id: tf.Tensor, rows: SparseRows | DenseRows | None = None) -> dict[str, tf.Tensor]:
-        """Return the model's inputs for known users, int32 of any shape; None reads the sparse rows."""
-        inputs = {"user_row": (rows or self.rows).dense(user_id), "user_id": user_id}
-        return {name: inputs[name] for name in self.names}
+    def inputs(
+        self, user_id: tf.Tensor, providers: Mapping[str, Input] | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Return the model's inputs for known users, int32 of any shape."""
+        return {name: one.of(user_id) for name, one in (providers or self.providers).items()}
+
+    def in_memory(self) -> dict[str, Input]:
+        """Return what fills the inputs in a pipeline, see `Input.in_memory`."""
+        return {name: provider.in_memory() for name, provider in self.providers.items()}
 
     def history_inputs(self, history: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the model's inputs for unknown users with the given items, int32 ``[B, L]``."""
@@ -160,8 +158,11 @@ class RowFeatures(Features):
         cells = tf.stack([at, tf.reshape(history, [-1])], axis=1)
         known = tf.cast(tf.reshape(history, [-1]) > 0, tf.float32)
         row = tf.tensor_scatter_nd_max(tf.zeros([count, self.num_items + 1]), cells, known)
-        inputs = {"user_row": row, "user_id": tf.zeros([count], tf.int32)}
-        return {name: inputs[name] for name in self.names}
+        nobody = tf.zeros([count], tf.int32)
+        return {
+            name: row if name == "user_row" else provider.of(nobody)
+            for name, provider in self.providers.items()
+        }
 
 
 class RowScorer(Scorer):

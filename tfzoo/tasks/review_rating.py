@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import gather, shuffled_blocks
 from tfzoo.data.splits import Split
-from tfzoo.data.text import FIRST_WORD, Documents, WordVocabulary
+from tfzoo.data.text import FIRST_WORD, WordVocabulary
 from tfzoo.data.word_vectors import read_word_vectors
 from tfzoo.errors import DataError, UsageError
+from tfzoo.inputs import Known
+from tfzoo.inputs.base import SIDES
+from tfzoo.inputs.tokens import texts_of
 from tfzoo.layers import WordTable
-from tfzoo.tasks.pair_features import SIDES, PairFeatures, Rows
+from tfzoo.tasks.base import Needs, register_task
+from tfzoo.tasks.pair_features import PairFeatures
 from tfzoo.tasks.rating import RatingTask
 
 Count = Annotated[int, Field(ge=1)]
@@ -52,6 +53,7 @@ class ReviewRatingSettings(BaseModel):
     word_vectors: Path | None = None
 
 
+@register_task
 class ReviewRatingTask(RatingTask):
     """Rating prediction where a user and an item are what was written by, and about, them.
 
@@ -61,8 +63,12 @@ class ReviewRatingTask(RatingTask):
     """
 
     name = "review-rating"
+    place = 20
+    model_inputs = "(item_id )?item_tokens (user_id )?user_tokens"
+    model_outputs = "rating"
+    needs = Needs(rating=True, text=True)
     Settings: ClassVar[type[BaseModel]] = ReviewRatingSettings
-    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale", "vocabulary_size")
+    automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
     settings: Any
     # Documents are made for pairs, not for whole users or items.
     _block_side = ""
@@ -75,16 +81,15 @@ class ReviewRatingTask(RatingTask):
     def check(self, interactions: Interactions) -> None:
         """Raise `DataError` where the data has no ratings or no reviews."""
         super().check(interactions)
-        _texts(interactions)
+        texts_of(interactions)
 
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
         """Return what a recipe may ask for as ``auto``, from the training part alone."""
-        found = {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
-        return {name: found[name] for name in self.automatic}
+        return {**super().builder_arguments(train), "vocabulary_size": self.vocabulary(train).size}
 
     def vocabulary(self, train: Interactions) -> WordVocabulary:
         """Return the words of the training reviews; raises `DataError` where there are none."""
-        words = WordVocabulary.from_texts(_texts(train), self.settings.max_words)
+        words = WordVocabulary.from_texts(texts_of(train), self.settings.max_words)
         if words.size == FIRST_WORD:
             raise DataError(f"The {len(train):,} training reviews of '{train.name}' hold no word at all.")
         return words
@@ -107,14 +112,14 @@ class ReviewRatingTask(RatingTask):
         parts = [split.train]
         if self.settings.documents_from == "all":
             parts += [split.validation, split.test]
-        length = {tensor.name: tensor.shape[-1] for tensor in model.inputs}
-        return DocumentFeatures(
-            list(length),
-            parts,
-            vocabulary,
-            {side: length[f"{side}_tokens"] for side in SIDES},
-            self.settings.review_length,
-        )
+        texts = np.concatenate([texts_of(part) for part in parts])
+        reviews = vocabulary.encode(texts, self.settings.review_length)
+        return DocumentFeatures.of(model, Known(tuple(parts), self.settings, reviews=reviews))
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether the review that came with a rating is left out of the documents."""
+        return bool(self.settings.drop_target_review)
 
     def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
         """Load pre-trained word vectors into the word tables, before training, where asked to.
@@ -134,94 +139,11 @@ class ReviewRatingTask(RatingTask):
                 )
             table.set_rows(found + FIRST_WORD, vectors)
 
-    def train_dataset(
-        self,
-        features: Any,
-        train: Interactions,
-        *,
-        batch_size: int,
-        seed: int,
-        first_epoch: int = 0,
-        steps_per_block: int = 1,
-    ) -> tf.data.Dataset:
-        """Return endless shuffled epochs of training batches, see `Task.train_dataset`."""
-        users, items, ratings = (
-            tf.constant(column) for column in (train.user_id, train.item_id, train.ratings)
-        )
-
-        def batch(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
-            ids = {"user": gather(users, rows), "item": gather(items, rows)}
-            left_out = rows if self.settings.drop_target_review else None
-            inputs: dict[str, tf.Tensor] = {}
-            for side in SIDES:
-                inputs.update(features.side(side, ids[side], masked=left_out))
-            return inputs, {"rating": gather(ratings, rows)}, tf.cast(rows >= 0, tf.float32)
-
-        blocks = shuffled_blocks(
-            len(train), batch_size, seed=seed, first_epoch=first_epoch, steps_per_block=steps_per_block
-        )
-        return blocks.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
-
 
 class DocumentFeatures(PairFeatures):
-    """Turns user and item ids into their documents.
-
-    Args:
-        names: input names of the model: ``user_tokens``, ``item_tokens`` and, where it wants them,
-            ``user_id`` and ``item_id``.
-        parts: interactions whose reviews make the documents, the training part first.
-        vocabulary: the words.
-        length: words of a document that are read, by side.
-        review_length: words that are kept of each review; None for all.
-    """
+    """Turns user and item ids into their documents, and what else the model reads."""
 
     ids_per_call = 256
-
-    def __init__(
-        self,
-        names: Collection[str],
-        parts: list[Interactions],
-        vocabulary: WordVocabulary,
-        length: dict[str, int],
-        review_length: int | None = None,
-    ) -> None:
-        super().__init__(names, parts[0])
-        texts = np.concatenate([_texts(part) for part in parts])
-        reviews = vocabulary.encode(texts, review_length)
-        times = [part.timestamp for part in parts if part.timestamp is not None]
-        self.documents = {
-            side: Documents(
-                reviews,
-                np.concatenate([getattr(part, f"{side}_id") for part in parts]),
-                self.num_ids[side],
-                length=length[side],
-                timestamp=np.concatenate(times) if times else None,
-            )
-            for side in SIDES
-        }
-
-    def side(
-        self, side: str, ids: tf.Tensor, masked: tf.Tensor | None = None, rows: Rows | None = None
-    ) -> dict[str, tf.Tensor]:
-        """Return the inputs of one tower.
-
-        Args:
-            side: ``"user"`` or ``"item"``.
-            ids: int32, any shape.
-            masked: int32, same shape; row number of the training review to leave out, -1 for
-                none.
-            rows: as in `PairFeatures.side`; these models read none.
-        """
-        return {
-            **super().side(side, ids, rows=rows),
-            f"{side}_tokens": self.documents[side].batch(ids, masked),
-        }
-
-
-def _texts(interactions: Interactions) -> np.ndarray:
-    if interactions.text is None:
-        raise DataError(f"'{interactions.name}' has no review texts; this task needs them (--text-col).")
-    return interactions.text
 
 
 def _word_tables(model: keras.Model) -> list[WordTable]:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfzoo.data.negatives import NegativeSampler
-from tfzoo.data.pipelines import steps_per_epoch
+from tfzoo.data.pipelines import BatchPlan, steps_per_epoch
 from tfzoo.data.shards import BLOCK_ROWS, ShardedInteractions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -161,24 +161,19 @@ class StreamedRating(RatingTask):
     def builder_arguments(self, train: Any) -> dict[str, Any]:
         """Return the mean and the scale of the ratings."""
         scale = tuple(float(value) for value in train.ratings)
-        return {
-            "mean_rating": train.mean_rating,
-            "rating_scale": scale,
-            "user_features": 0,
-            "item_features": 0,
-        }
+        return {"mean_rating": train.mean_rating, "rating_scale": scale}
 
     def features(self, model: keras.Model, split: Any, interactions: Any) -> PairFeatures:
         """Return what gives ids to the model; raises `UsageError` where it reads anything else."""
         return _id_features(model, split.train)
 
-    def train_dataset(self, features: Any, train: Any, **options: Any) -> tf.data.Dataset:
+    def train_dataset(self, features: Any, train: Any, plan: BatchPlan) -> tf.data.Dataset:
         """Return endless epochs of training batches, see `Task.train_dataset`."""
 
         def batch(user: tf.Tensor, item: tf.Tensor, rating: tf.Tensor, weight: tf.Tensor) -> Any:
             return {"user_id": user, "item_id": item}, {"rating": rating}, weight
 
-        return _elements(train, 1, "rating", **options).map(batch).prefetch(2)
+        return _elements(train, 1, "rating", plan).map(batch).prefetch(2)
 
 
 class StreamedImplicit(ImplicitTask):
@@ -203,25 +198,24 @@ class StreamedImplicit(ImplicitTask):
         """Number of training examples of an epoch."""
         return len(train) * self._examples_per_positive
 
-    def train_dataset(self, features: Any, train: Any, **options: Any) -> tf.data.Dataset:
+    def train_dataset(self, features: Any, train: Any, plan: BatchPlan) -> tf.data.Dataset:
         """Return endless epochs of positives and fresh negatives, see `Task.train_dataset`."""
         settings, times = self.settings, self._examples_per_positive
         sampler = NegativeSampler(
             train, weighting=settings.weighting, alpha=settings.alpha, reject_known=False
         )
-        size = options["batch_size"] * options.get("steps_per_block", 1)
-        first = options.get("first_epoch", 0) * -(-len(train) * times // size)
+        first = plan.first_epoch * -(-len(train) * times // (plan.batch_size * plan.block))
 
         def batch(number: tf.Tensor, columns: tuple[tf.Tensor, ...]) -> tuple[Tensors, Tensors, tf.Tensor]:
             user, item, is_positive, weight = columns
-            draw = tf.stack([tf.constant(options["seed"] + 1, tf.int64), number + first])
+            draw = tf.stack([tf.constant(plan.seed + 1, tf.int64), number + first])
             negative = sampler.sample(user, draw) if settings.negatives else item
             if settings.loss == "bpr":
                 return {"user_id": user, "item_id": item, "negative_id": negative}, {}, weight
             inputs = {"user_id": user, "item_id": tf.where(is_positive > 0, item, negative)}
             return inputs, {"label": is_positive}, weight
 
-        elements = _elements(train, times, "", **options)
+        elements = _elements(train, times, "", plan)
         return elements.enumerate().map(lambda number, columns: batch(number, columns)).prefetch(2)
 
 
@@ -249,33 +243,24 @@ def _id_features(model: keras.Model, train: Any) -> PairFeatures:
     return PairFeatures.of(model, train)
 
 
-def _elements(
-    train: StreamedTrain,
-    times: int,
-    column: str,
-    *,
-    batch_size: int,
-    seed: int,
-    first_epoch: int = 0,
-    steps_per_block: int = 1,
-) -> tf.data.Dataset:
-    """Return endless epochs of user, item, value and weight, each ``[steps_per_block, batch_size]``.
+def _elements(train: StreamedTrain, times: int, column: str, plan: BatchPlan) -> tf.data.Dataset:
+    """Return endless epochs of user, item, value and weight, each ``[S, batch_size]``.
 
     Every row gives ``times`` examples. The value is that of ``column``, or 1 for the first example of a
     row and 0 for the others.
     """
-    steps_per_epoch(len(train), batch_size)
-    shape = (steps_per_block, batch_size)
+    steps_per_epoch(len(train), plan.batch_size)
+    shape = (plan.block, plan.batch_size)
     signature = tuple(tf.TensorSpec(shape, dtype) for dtype in (tf.int32, tf.int32, tf.float32, tf.float32))
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_generator(
-            lambda epoch: _epoch(train, times, column, shape, seed, int(epoch)),
+            lambda epoch: _epoch(train, times, column, shape, plan.seed, int(epoch)),
             args=(number,),
             output_signature=signature,
         )
 
-    return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch)
+    return tf.data.Dataset.range(plan.first_epoch, tf.int64.max).flat_map(epoch)
 
 
 def _epoch(
