@@ -1,67 +1,29 @@
-"""What the tests over all registered models share: small sizes, contracts by task, inputs."""
+"""What the tests over all registered models share: which are tried, small ones, tables."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.models import create_model, list_models, model_info
+from tfzoo.models import list_models, model_info
+from tfzoo.testing.small import NUM_ITEMS, NUM_USERS, build, call, random_inputs, small, small_options
 
-NUM_USERS, NUM_ITEMS = 7, 5
-WORDS, TOKENS = 12, 8
+__all__ = ["NUM_ITEMS", "NUM_USERS", "build", "call", "random_inputs", "small"]
 
-# Options for models that are large by default.
-SMALL = {
-    "adrs": {
-        "vocabulary_size": WORDS,
-        "document_length": TOKENS,
-        "embedding_dim": 6,
-        "filters": 8,
-        "hidden_units": 5,
-    },
-    "cdae": {"embedding_dim": 6},
-    "deepconn": {
-        "vocabulary_size": WORDS,
-        "document_length": TOKENS,
-        "embedding_dim": 6,
-        "filters": 8,
-        "latent_dim": 5,
-        "fm_factors": 3,
-    },
-    "dmf": {"user_units": (6, 4), "item_units": (5, 4)},
-    "dmf-rating": {"user_units": (6, 4), "item_units": (5, 4)},
-    "deepfm": {"embedding_dim": 4, "hidden_units": (6, 5)},
-    "gru4rec": {"units": (6, 4)},
-    "i-autorec": {"hidden_units": 6},
-    "u-autorec": {"hidden_units": 6},
-    "mult-dae": {"latent_dim": 6},
-    "mult-vae": {"hidden_units": (9,), "latent_dim": 6},
-    "wide-deep": {"embedding_dim": 4, "hidden_units": (6, 5)},
-    "pure-svd": {"factors": 3},
-}
-
-# By task, the names of a model's inputs and outputs, sorted, as patterns.
-INPUTS = {
-    "rating": r"(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?",
-    "review-rating": r"(item_id )?item_tokens (user_id )?user_tokens",
-    "implicit": r"item_(id|row) user_(id|row)",
-    "reconstruction": r"(user_id )?user_row",
-    "next-item": r"item_id( state_\d)+",
-}
-OUTPUTS = {
-    "rating": r"rating",
-    "review-rating": r"rating",
-    "implicit": r"score",
-    "reconstruction": r"scores",
-    "next-item": r"scores( state_\d)+",
-}
-WITH_TOWERS = ("rating", "review-rating", "implicit")
+# By name, options for models that are large by default.
+SMALL = {name: small_options(name) for name in list_models()}
 
 
 def task_of(name):
     return model_info(name).task
+
+
+def examples_of(name):
+    """Return what the recipe of a model of histories says that it learns from, as a setting of its task."""
+    # Not above: recipes bring TensorFlow, without which models run on other backends.
+    from tfzoo.training.recipe import load_recipe
+
+    return {"examples": load_recipe(name, "small").task["examples"]} if task_of(name) == "sequence" else {}
 
 
 # One of each kind, for tests of properties that all models share; the others run with --runslow.
@@ -69,6 +31,7 @@ SAMPLE = (
     "biased-mf",
     "deepconn",
     "deepfm",
+    "deepfm-click",
     "dmf",
     "ease",
     "edrs",
@@ -77,6 +40,7 @@ SAMPLE = (
     "mult-vae",
     "neumf",
     "nnmf",
+    "sasrec",
     "svdpp",
 )
 
@@ -89,64 +53,6 @@ def sampled(names, sample=SAMPLE):
 def models_of(*tasks):
     """Return the names of the models of the given tasks."""
     return [name for name in list_models() if task_of(name) in tasks]
-
-
-def contract(tensor, num_users=NUM_USERS, num_items=NUM_ITEMS):
-    """Return type and shape, without the batch, of an input or output by its name."""
-    if tensor in ("user_id", "item_id"):
-        return "int32", ()
-    if tensor in ("user_tokens", "item_tokens"):
-        return "int32", (TOKENS,)
-    if tensor.startswith("state_"):
-        return "float32", (SMALL["gru4rec"]["units"][int(tensor.removeprefix("state_"))],)
-    widths = {"user_row": num_items + 1, "scores": num_items + 1, "item_row": num_users + 1}
-    return "float32", (widths[tensor],) if tensor in widths else ()
-
-
-def small(name, num_users=NUM_USERS, num_items=NUM_ITEMS, **options):
-    """Build a small model with its initial weights."""
-    return create_model(name, num_users, num_items, **{**SMALL.get(name, {}), **options})
-
-
-def build(name, seed=0, scale=0.3, num_users=NUM_USERS, num_items=NUM_ITEMS, **options):
-    """Build a small model with random weights, biases and solved weights included."""
-    model = small(name, num_users, num_items, **options)
-    random = np.random.default_rng(seed)
-    for weight in model.weights:
-        if weight.shape:
-            weight.assign(random.normal(scale=scale, size=weight.shape))
-    return model
-
-
-def random_inputs(model, batch, seed=0):
-    """Return inputs of the sizes above."""
-    random = np.random.default_rng(seed)
-    largest_cell = 2 if set(model.output) == {"scores"} else 6
-    values = {
-        "user_id": random.integers(0, NUM_USERS + 1, batch),
-        "item_id": random.integers(0, NUM_ITEMS + 1, batch),
-        "user_row": random.integers(0, largest_cell, (batch, NUM_ITEMS + 1)),
-        "item_row": random.integers(0, largest_cell, (batch, NUM_USERS + 1)),
-        "user_tokens": random.integers(0, WORDS, (batch, TOKENS)),
-        "item_tokens": random.integers(0, WORDS, (batch, TOKENS)),
-    }
-    for tensor in model.inputs:
-        if tensor.name.startswith("state_"):
-            values[tensor.name] = random.normal(size=(batch, tensor.shape[-1]))
-    return {tensor.name: tf.constant(values[tensor.name], tensor.dtype) for tensor in model.inputs}
-
-
-def call(model, inputs):
-    """Return the outputs as arrays, in the order of their names."""
-    outputs = model(inputs, training=False)
-    return {key: outputs[key].numpy() for key in sorted(outputs)}
-
-
-def all_layers(model):
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
 
 
 def table(user_id, item_id, rating=None, *, num_users=None, num_items=None, **columns):

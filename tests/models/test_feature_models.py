@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.zoo import NUM_ITEMS, NUM_USERS, build, call, random_inputs, table
 from tfzoo.data.splits import Split
+from tfzoo.inputs import Known, automatic_value
 from tfzoo.layers import feature_head, feature_tower
 from tfzoo.models import create_model
 from tfzoo.serving.export import export_saved_model
@@ -206,8 +207,7 @@ def test_data_with_features_is_rated_and_exported(name, tmp_path):
     data = {"item_features": genres, "user_features": ages, "num_users": 6, "num_items": 4}
     train = table(users + 1, items + 1, users % 5 + 1.0, rating_scale=(1, 5), **data)
     task = RatingTask()
-    automatic = task.builder_arguments(train)
-    chosen = {key: automatic[key] for key in ("user_features", "item_features")}
+    chosen = {key: automatic_value(key, Known((train,))) for key in ("user_features", "item_features")}
     assert chosen == {"user_features": 5, "item_features": 3}
     model = build(name, num_users=6, num_items=4, **SIZES, **chosen)
     features = task.features(model, Split(train, train, train, ""), train)

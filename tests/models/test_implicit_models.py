@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.patience import PATIENCE
 from tfzoo.layers import catalogue_scores
 from tfzoo.models import create_model, model_info
 
@@ -66,7 +67,7 @@ if importlib.util.find_spec("jax") is None:
 import keras
 import numpy as np
 
-import tfzoo.layers
+import tfzoo
 
 assert keras.backend.backend() == "numpy"
 differences = {}
@@ -228,7 +229,7 @@ def test_saved_models_give_the_same_scores_in_a_new_process_without_tensorflow(t
         env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

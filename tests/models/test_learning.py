@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo import models_of, sampled, small, table, task_of
+from tests.zoo import examples_of, models_of, sampled, small, table, task_of
+from tfzoo.data.click_log import ClickLog
+from tfzoo.data.click_splits import click_split
 from tfzoo.data.splits import Split
 from tfzoo.evaluation import build_evaluator
 from tfzoo.models import model_info
@@ -37,6 +39,24 @@ OPTIONS = {
     "i-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "u-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "ease": {"l2": 1.0},
+    "gsasrec": {"embedding_dim": 16, "dropout": 0.0},
+    "gru": {"embedding_dim": 16, "dropout": 0.0},
+    "lstm": {"embedding_dim": 16, "dropout": 0.0},
+    "fmlp-rec": {"embedding_dim": 16, "dropout": 0.0, "initial_stddev": 0.1},
+    "caser": {"embedding_dim": 16, "dropout": 0.0, "horizontal_filters": 8},
+    "narm": {"embedding_dim": 16, "dropout": 0.0, "embedding_dropout": 0.0},
+    "sasrec": {"embedding_dim": 16, "dropout": 0.0},
+    **{
+        name: {
+            "field_sizes": (9, 7),
+            "dense_size": 0,
+            "initial_stddev": 0.1,
+            "hidden_units": (16,),
+            "dropout": 0.0,
+        }
+        for name in ("deepfm-click", "dnn")
+    },
+    "fm": {"field_sizes": (9, 7), "dense_size": 0, "initial_stddev": 0.1},
 }
 TASK = {
     "rating": {"mask_target": False},
@@ -44,6 +64,8 @@ TASK = {
     "implicit": {"cutoffs": (3,), "monitor": "ndcg@3"},
     "reconstruction": {"cutoffs": (3,), "monitor": "ndcg@3"},
     "next-item": {"cutoffs": (1,), "monitor": "recall@1", "n_sample": 4},
+    "sequence": {"cutoffs": (1,), "monitor": "recall@1", "measure": "events"},
+    "click": {},
 }
 TRAINING = {
     "rating": {"learning_rate": 0.003, "batch_size": 12, "epochs": 300},
@@ -51,11 +73,14 @@ TRAINING = {
     "implicit": {"learning_rate": 0.02, "batch_size": 64, "epochs": 20},
     "reconstruction": {"learning_rate": 0.02, "batch_size": 6, "epochs": 40},
     "next-item": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
+    "sequence": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
+    "click": {"learning_rate": 0.03, "batch_size": 12, "epochs": 40},
 }
 # Popular items are the same for everyone, and here all are equally popular; so are the biases of items.
-WITHOUT_TASTE = {"popularity", "baseline"}
+WITHOUT_TASTE = {"popularity", "baseline", "lr"}
 RANKING = [name for name in models_of("implicit", "reconstruction") if name not in WITHOUT_TASTE]
 RATING = [name for name in models_of("rating", "review-rating") if name not in WITHOUT_TASTE]
+CLICK = [name for name in models_of("click") if name not in WITHOUT_TASTE]
 
 
 def determined():
@@ -70,6 +95,12 @@ def determined():
     text = np.array([" ".join(review) for review in zip(*words, strict=True)], object)
     ratings = table(user + 1, item + 1, rating, rating_scale=(1, 5), text=text)
     return Split(ratings, ratings, ratings, "all in every part")
+
+
+def clicked():
+    """The same as impressions, of which those with a rating of 4 or more are clicked."""
+    log = ClickLog.of(determined().train, 4)
+    return click_split(log, *[np.arange(len(log))] * 3, "all in every part")
 
 
 def blocks():
@@ -96,6 +127,8 @@ DATA = {
     "implicit": blocks,
     "reconstruction": blocks,
     "next-item": cycle,
+    "sequence": cycle,
+    "click": clicked,
 }
 
 
@@ -103,7 +136,8 @@ def learn(name):
     """Return the metrics of the test part before and after training."""
     split, task_name = DATA[task_of(name)](), task_of(name)
     task_class, everything = get_task(task_name), split.train
-    task = task_class(task_class.Settings(**TASK[task_name]))
+    examples = examples_of(name)
+    task = task_class(task_class.Settings(**TASK[task_name], **examples))
     keras.utils.set_random_seed(0)
     model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
     features = task.features(model, split, everything)
@@ -137,11 +171,22 @@ def test_training_finds_the_items_of_a_group(name):
     assert after["ndcg@3"] > 0.9
 
 
-@pytest.mark.parametrize("name", models_of("next-item"))
+# What is counted in sessions does not know which of two items is first.
+@pytest.mark.parametrize(
+    "name", [name for name in models_of("next-item", "sequence") if not name.startswith("session-")]
+)
 def test_training_finds_the_next_item(name):
     before, after = learn(name)
     assert before["recall@1"] < 0.6
     assert after["recall@1"] > 0.95
+
+
+@pytest.mark.parametrize("name", CLICK)
+def test_training_tells_clicks(name):
+    before, after = learn(name)
+    assert before["log_loss"] > 0.5
+    assert after["log_loss"] < 0.1
+    assert after["auc"] == 1
 
 
 def test_every_task_is_learned_here():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.zoo import NUM_ITEMS, NUM_USERS, all_layers, build, models_of, random_inputs
+from tests.zoo import NUM_ITEMS, NUM_USERS, build, models_of, random_inputs
 from tfzoo.models import create_model
 
 
@@ -60,7 +60,7 @@ def test_the_number_of_parameters_is_the_papers(name, num_users, num_items):
 
 def test_delcr_without_layers_is_pmf():
     delcr, pmf = build("delcr", tower_units=()), build("pmf", seed=1)
-    assert not any(isinstance(layer, keras.layers.Dense) for layer in all_layers(delcr))
+    assert not any(isinstance(layer, keras.layers.Dense) for layer in delcr._flatten_layers())
     inputs = random_inputs(pmf, 20)
     assert not np.allclose(rate(delcr, inputs), rate(pmf, inputs), atol=0.01)
     for side in ("user", "item"):

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from scipy import sparse
 
+from tests.patience import PATIENCE
 from tfzoo.errors import UsageError
 from tfzoo.models import create_model, model_info
 
@@ -137,7 +138,7 @@ if importlib.util.find_spec("jax") is None:
 import keras
 import numpy as np
 
-import tfzoo.layers
+import tfzoo
 
 assert keras.backend.backend() == "numpy" and "tensorflow" not in sys.modules
 for path in sorted(Path(sys.argv[1]).glob("*.keras")):
@@ -162,7 +163,7 @@ def test_the_numpy_backend_gives_the_same_scores_in_a_new_process(tmp_path):
         env={**os.environ, "KERAS_BACKEND": "numpy", "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

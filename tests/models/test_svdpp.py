@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import NUM_ITEMS, NUM_USERS, build, call, random_inputs, table
+from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.layers import BaselineResiduals, FrequencyPenalty, SetEmbedding
 from tfzoo.models import create_model, model_info
@@ -148,7 +149,7 @@ def test_whole_users_train_as_their_ratings_do():
     losses = []
     for task, size in ((pairs, 5), (rows, 3)):
         features = task.features(model, split, TRAIN)
-        dataset = task.train_dataset(features, TRAIN, batch_size=size, seed=0)
+        dataset = task.train_dataset(features, TRAIN, BatchPlan(batch_size=size, seed=0))
         inputs, labels, weight = next(iter(dataset))
         inputs, labels = ({key: value[0] for key, value in part.items()} for part in (inputs, labels))
         model.compile(loss=task.loss())

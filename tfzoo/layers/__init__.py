@@ -6,8 +6,11 @@ from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.cosine_head import ScaleAndOffset, cosine_pair_head, cosine_rating_head, unit_length
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.feature_towers import feature_head, feature_tower
+from tfzoo.layers.fields import FieldEmbedding, NumberEmbedding, PairProducts, field_model
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
+from tfzoo.layers.histories import CausalAttention, Positions
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
+from tfzoo.layers.item_table import ItemTable
 from tfzoo.layers.losses import AbsoluteError, SquaredError
 from tfzoo.layers.neighbours import IdTable, NeighbourMean, RowResiduals, neighbour_model
 from tfzoo.layers.pair_head import (
@@ -21,6 +24,8 @@ from tfzoo.layers.pair_head import (
 )
 from tfzoo.layers.pair_layers import FrequencyPenalty, PairDense, PairDot, PairOutput
 from tfzoo.layers.product_dense import ProductDense
+from tfzoo.layers.self_attention import self_attentive_states
+from tfzoo.layers.session_state import SessionCounts, SessionNeighbours, StateScores
 from tfzoo.layers.set_embedding import BaselineResiduals, SetEmbedding
 from tfzoo.layers.stored_users import StoredUsers
 from tfzoo.layers.text import TextConvolution, TextWindows, WordTable, text_tower
@@ -34,8 +39,10 @@ __all__ = [
     "BaselineResiduals",
     "Bias",
     "BlockUniform",
+    "CausalAttention",
     "Corruption",
     "FactorizationMachine",
+    "FieldEmbedding",
     "FrequencyPenalty",
     "GRUStep",
     "GaussianCode",
@@ -44,17 +51,24 @@ __all__ = [
     "ItemFactors",
     "ItemOffset",
     "ItemScores",
+    "ItemTable",
     "ItemWeights",
     "KnownIdPenalty",
     "NeighbourMean",
+    "NumberEmbedding",
     "PairDense",
     "PairDot",
     "PairOutput",
+    "PairProducts",
+    "Positions",
     "ProductDense",
     "RowResiduals",
     "ScaleAndOffset",
+    "SessionCounts",
+    "SessionNeighbours",
     "SetEmbedding",
     "SquaredError",
+    "StateScores",
     "StoredUsers",
     "TextConvolution",
     "TextWindows",
@@ -70,6 +84,7 @@ __all__ = [
     "factor_tower",
     "feature_head",
     "feature_tower",
+    "field_model",
     "gmf_head",
     "implicit_model",
     "known_columns",
@@ -78,6 +93,7 @@ __all__ = [
     "neighbour_model",
     "neumf_head",
     "row_tower",
+    "self_attentive_states",
     "set_counts",
     "text_tower",
     "two_tower_model",

@@ -97,12 +97,15 @@ def cosine_pair_head(
     return keras.Model({"user_vector": user, "item_vector": item}, logit, name="head")
 
 
-def cosine_rating_head(width: int, highest: float, *, smallest: float = 1e-6) -> keras.Model:
-    """Build ``highest * cosine`` of a user and an item vector.
+def cosine_rating_head(
+    width: int, highest: float, *, lowest: float = 0.0, smallest: float = 1e-6
+) -> keras.Model:
+    """Build ``lowest + (highest - lowest) * cosine`` of a user and an item vector.
 
     Args:
         width: width of both vectors, which are of length 1 or 0, see `unit_length`.
         highest: the highest rating.
+        lowest: the rating of a cosine of 0.
         smallest: least value of the cosine.
 
     Returns:
@@ -112,5 +115,7 @@ def cosine_rating_head(width: int, highest: float, *, smallest: float = 1e-6) ->
     user = keras.Input((width,), dtype="float32", name="user_vector")
     item = keras.Input((width,), dtype="float32", name="item_vector")
     cosine = ops.sum(user * item, axis=-1)
-    rating = highest * ops.maximum(cosine, smallest)
+    rating = (highest - lowest) * ops.maximum(cosine, smallest)
+    if lowest:
+        rating = rating + lowest
     return keras.Model({"user_vector": user, "item_vector": item}, rating, name="head")

@@ -85,14 +85,16 @@ class StoredUsers(keras.layers.Layer):
             similarities = ops.where(similarities >= last * (1 - ROUNDING), similarities, 0.0)
         total = ops.sum(similarities, axis=-1, keepdims=True)
         shares = similarities / ops.where(total > 0, total, 1.0)
-        return ops.where(total > 0, ops.matmul(shares, self.stored), self.fallback)
+        return ops.where(total > 0, ops.matmul(shares, self.stored), ops.convert_to_tensor(self.fallback))
 
     def similarities(self, rows: Any, user_id: Any) -> Any:
         """Return the similarity to every stored user that may count, ``[B, num_users + 1]``, else 0."""
-        weighted = rows * self.column_weights
-        products = ops.matmul(weighted * self.column_weights, ops.transpose(self.stored))
+        # JAX has no arithmetic between an array and a variable, nor variables as branches.
+        weights = ops.convert_to_tensor(self.column_weights)
+        weighted = rows * weights
+        products = ops.matmul(weighted * weights, ops.transpose(self.stored))
         length = ops.sqrt(ops.sum(ops.square(weighted), axis=-1, keepdims=True))
-        scale = length * self.lengths + self.shrinkage
+        scale = length * ops.convert_to_tensor(self.lengths) + self.shrinkage
         found = ops.where(scale > 0, products / ops.where(scale > 0, scale, 1.0), 0.0)
         itself = ops.logical_and(
             ops.equal(ops.arange(self.num_users + 1, dtype="int32"), user_id[:, None]), user_id[:, None] > 0

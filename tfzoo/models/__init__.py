@@ -26,3 +26,8 @@ def __getattr__(name: str) -> Any:
         if name in builders:
             return builders[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name every builder, too."""
+    return sorted({*globals(), *registry.builders()})

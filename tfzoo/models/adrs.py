@@ -26,7 +26,14 @@ PAPER = Paper(
 )
 
 
-@register_model("adrs", task="review-rating", family="text", paper=PAPER, reconstruction=True)
+@register_model(
+    "adrs",
+    task="review-rating",
+    family="text",
+    paper=PAPER,
+    reconstruction=True,
+    small={"document_length": 8, "embedding_dim": 6, "filters": 8, "hidden_units": 5},
+)
 def ADRS(
     num_users: int,
     num_items: int,
@@ -73,6 +80,19 @@ def ADRS(
         it has ``2 (kernel_size embedding_dim F + F) + F F + 6 F + (F + 1) hidden_units +
         num_users + num_items + 2`` parameters. A tower's vector holds all places of the document and
         the bias, ``T F + 1`` numbers, since a pair's attention needs them.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.ADRS(943, 1682)
+        >>> inputs = {
+        ...     "item_id": np.array([50, 172]),
+        ...     "item_tokens": np.zeros((2, 300), int),
+        ...     "user_id": np.array([1, 2]),
+        ...     "user_tokens": np.zeros((2, 300), int),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         Abstract and a summary of the paper could be read, no formula and no setting. The attention is

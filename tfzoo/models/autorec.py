@@ -19,7 +19,7 @@ PAPER = Paper(
 )
 
 
-@register_model("i-autorec", task="rating", family="autoencoder", paper=PAPER)
+@register_model("i-autorec", task="rating", family="autoencoder", paper=PAPER, small={"hidden_units": 6})
 def IAutoRec(
     num_users: int,
     num_items: int,
@@ -52,6 +52,14 @@ def IAutoRec(
         ``{"rating": float32 [B]}``, with ``2 D k + k + D`` parameters, ``D = num_users + 1``
         (944,443 at k = 500 on ml-100k, and ``2 k + 1`` for the unknown user).
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.IAutoRec(943, 1682)
+        >>> inputs = {"item_row": np.zeros((2, 944)), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         Adam on batches of columns instead of resilient propagation or L-BFGS. The loss is divided
         by the number of items, and lambda with it. Ratings of users that training lacks are 3 in the
@@ -64,7 +72,7 @@ def IAutoRec(
     return two_tower_model(decoder, coder, dot_head(hidden_units + 1), name="i-autorec")
 
 
-@register_model("u-autorec", task="rating", family="autoencoder", paper=PAPER)
+@register_model("u-autorec", task="rating", family="autoencoder", paper=PAPER, small={"hidden_units": 6})
 def UAutoRec(
     num_users: int,
     num_items: int,
@@ -92,6 +100,14 @@ def UAutoRec(
         A functional model: ``{"user_row": float32 [B, num_items + 1], "item_id": int32 [B]}`` to
         ``{"rating": float32 [B]}``, with ``2 D k + k + D`` parameters, ``D = num_items + 1``
         (1,684,182 at k = 500 on ml-100k, and ``2 k + 1`` for the unknown item).
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.UAutoRec(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         See `IAutoRec`; the loss is divided by the number of users.

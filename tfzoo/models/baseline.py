@@ -116,6 +116,14 @@ def Baseline(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B]}`` to
         ``{"rating": float32 [B]}``. Its ``num_users + num_items + 2`` parameters are not trainable.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.Baseline(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Raises:
         ValueError: a penalty is negative, or ``alternations`` is below 1.
 

@@ -21,7 +21,7 @@ PAPER = Paper(
 ACTIVATIONS = ("sigmoid", "linear", "tanh")
 
 
-@register_model("cdae", task="reconstruction", family="autoencoder", paper=PAPER)
+@register_model("cdae", task="reconstruction", family="autoencoder", paper=PAPER, small={"embedding_dim": 6})
 def CDAE(
     num_users: int,
     num_items: int,
@@ -61,6 +61,14 @@ def CDAE(
         ``{"scores": float32 [B, num_items + 1]}``, logits; ``user_id`` is an input only with
         ``user_node`` or ``user_scaling``. With ``m = num_users + 1``, ``n = num_items + 1`` and
         K = 50 it has ``2 n K + K + m K + n`` parameters (tied ``n K`` fewer).
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.CDAE(943, 1682)
+        >>> inputs = {"user_id": np.array([1, 2]), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
 
     Differences from the paper:
         The authors' code takes a step for each user and penalises what that step touches: the

@@ -17,8 +17,17 @@ PAPER = Paper(
 )
 
 
-@register_model("dcf", task="rating", family="towers", paper=PAPER, reconstruction=True)
-@register_model("delcr-woe", task="rating", family="towers", paper=delcr.PAPER, reconstruction=True)
+@register_model(
+    "dcf", task="rating", family="towers", paper=PAPER, reconstruction=True, non_negative_by="last_activation"
+)
+@register_model(
+    "delcr-woe",
+    task="rating",
+    family="towers",
+    paper=delcr.PAPER,
+    reconstruction=True,
+    non_negative_by="last_activation",
+)
 def DCF(
     num_users: int,
     num_items: int,
@@ -52,6 +61,14 @@ def DCF(
         "item_row": float32 [B, num_users + 1]}`` to ``{"rating": float32 [B]}``. With
         ``m = num_users + 1`` and ``n = num_items + 1`` the default sizes have
         ``80 (m + n) + 6,640`` parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DCF(943, 1682)
+        >>> inputs = {"item_row": np.zeros((2, 944)), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         A reconstruction from the abstract: sizes and training settings are EDRS's. In training

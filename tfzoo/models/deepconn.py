@@ -17,7 +17,13 @@ PAPER = Paper(
 )
 
 
-@register_model("deepconn", task="review-rating", family="text", paper=PAPER)
+@register_model(
+    "deepconn",
+    task="review-rating",
+    family="text",
+    paper=PAPER,
+    small={"document_length": 8, "embedding_dim": 6, "filters": 8, "latent_dim": 5, "fm_factors": 3},
+)
 def DeepCoNN(
     num_users: int,
     num_items: int,
@@ -64,6 +70,14 @@ def DeepCoNN(
         ``{"rating": float32 [B]}``. Beside the word vectors it has ``2 (kernel_size
         embedding_dim filters + filters) + 2 (filters latent_dim + latent_dim) + 2 latent_dim
         (fm_factors + 1) + 1`` parameters: 187,241 by default.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DeepCoNN(943, 1682)
+        >>> inputs = {"item_tokens": np.zeros((2, 500), int), "user_tokens": np.zeros((2, 500), int)}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         Latent width 32, 8 factors, biases starting at 0.1 and dropout in the factorisation

@@ -16,7 +16,13 @@ PAPER = Paper(
 )
 
 
-@register_model("deepfm", task="rating", family="side-features", paper=PAPER)
+@register_model(
+    "deepfm",
+    task="rating",
+    family="side-features",
+    paper=PAPER,
+    small={"embedding_dim": 4, "hidden_units": (6, 5)},
+)
 def DeepFM(
     num_users: int,
     num_items: int,
@@ -56,6 +62,19 @@ def DeepFM(
         ``item_features`` float32 ``[B, columns]`` where there are columns, to ``{"rating": float32
         [B]}``. With N rows (both tables with their row of the unknown id, and all columns) and f
         fields it has ``N (k + 1) + f k h_1 + h_1 + h_1 h_2 + h_2 + ... + h_L + 1`` parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DeepFM(943, 1682, user_features=3, item_features=19)
+        >>> inputs = {
+        ...     "item_features": np.zeros((2, 19)),
+        ...     "item_id": np.array([50, 172]),
+        ...     "user_features": np.zeros((2, 3)),
+        ...     "user_id": np.array([1, 2]),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         It predicts clicks; here the output is the rating, without the sigmoid, and the loss its

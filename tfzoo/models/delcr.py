@@ -16,7 +16,14 @@ PAPER = Paper(
 )
 
 
-@register_model("delcr", task="rating", family="towers", paper=PAPER, reconstruction=True)
+@register_model(
+    "delcr",
+    task="rating",
+    family="towers",
+    paper=PAPER,
+    reconstruction=True,
+    non_negative_by="last_activation",
+)
 def DELCR(
     num_users: int,
     num_items: int,
@@ -56,6 +63,14 @@ def DELCR(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B]}`` to
         ``{"rating": float32 [B]}``. With ``m = num_users + 1`` and ``n = num_items + 1`` table
         rows the default sizes have ``10 (m + n) + 8,240`` parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DELCR(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         A reconstruction from the abstract and from the EDRS paper: layer sizes, embedding width

@@ -52,6 +52,14 @@ def DLFCF(
         ``{"rating": float32 [B]}``. With ``m = num_users + 1`` and ``n = num_items + 1`` table rows the
         default sizes have ``40 (m + n) + 1,600`` parameters.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DLFCF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         A reconstruction from the abstract: number and widths of the factors, penalties and
         activation are not known and are ours. The paper learns by majorisation-minimisation with

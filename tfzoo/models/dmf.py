@@ -26,7 +26,9 @@ PAPER = Paper(
 )
 
 
-@register_model("dmf", task="implicit", family="towers", paper=PAPER)
+@register_model(
+    "dmf", task="implicit", family="towers", paper=PAPER, small={"user_units": (6, 4), "item_units": (5, 4)}
+)
 def DMF(
     num_users: int,
     num_items: int,
@@ -61,6 +63,14 @@ def DMF(
         probability. 1,925,248 parameters on ml-100k with the default sizes, and 1,536 for the unknown
         ids; two more with ``logit_scale``.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DMF(943, 1682)
+        >>> inputs = {"item_row": np.zeros((2, 944)), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
+
     Raises:
         ValueError: a tower has no layer, their last widths differ, or ``logit_scale`` is not above 0.
 
@@ -75,7 +85,14 @@ def DMF(
     return implicit_model(*towers, head, name="dmf", probability=True)
 
 
-@register_model("dmf-rating", task="rating", family="towers", paper=PAPER, reconstruction=True)
+@register_model(
+    "dmf-rating",
+    task="rating",
+    family="towers",
+    paper=PAPER,
+    reconstruction=True,
+    small={"user_units": (6, 4), "item_units": (5, 4)},
+)
 def DMFRating(
     num_users: int,
     num_items: int,
@@ -96,11 +113,20 @@ def DMFRating(
         user_units: see `DMF`.
         item_units: see `DMF`.
         initial_stddev: see `DMF`.
-        rating_scale: lowest and highest rating.
+        rating_scale: lowest and highest rating. Where the lowest is below 0, a cosine of 0, which no
+            pair falls below, stands for it instead of for a rating of 0.
 
     Returns:
         A functional model: ``{"user_row": float32 [B, num_items + 1], "item_row": float32
         [B, num_users + 1]}`` to ``{"rating": float32 [B]}``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.DMFRating(943, 1682)
+        >>> inputs = {"item_row": np.zeros((2, 944)), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Raises:
         ValueError: see `DMF`.
@@ -110,7 +136,7 @@ def DMFRating(
         negatives.
     """
     towers = _towers(num_users, num_items, user_units, item_units, initial_stddev)
-    head = cosine_rating_head(user_units[-1], float(rating_scale[1]))
+    head = cosine_rating_head(user_units[-1], float(rating_scale[1]), lowest=min(0.0, float(rating_scale[0])))
     return two_tower_model(*towers, head, name="dmf-rating")
 
 

@@ -92,6 +92,14 @@ def EASE(num_users: int, num_items: int, *, l2: float = 500.0) -> keras.Model:
         ``{"scores": float32 [B, num_items + 1]}``. B has ``num_items (num_items - 1)`` entries
         off the diagonal; row and column 0 are 0. No parameter is trainable.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.EASE(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
+
     Raises:
         ValueError: ``l2`` is not above 0.
         UsageError: there are too many items for a dense B.

@@ -15,7 +15,7 @@ PAPER = Paper(
 )
 
 
-@register_model("edrs", task="rating", family="towers", paper=PAPER)
+@register_model("edrs", task="rating", family="towers", paper=PAPER, non_negative_by="rating_activation")
 def EDRS(
     num_users: int,
     num_items: int,
@@ -61,6 +61,14 @@ def EDRS(
         With ``m = num_users + 1`` and ``n = num_items + 1`` table rows the paper's sizes have
         ``10 (m + n) + 18,001`` parameters.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.EDRS(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         The paper leaves open whether "80, 40" are the sizes of the towers or of the MLP: here
         of both. The two vectors are concatenated ("merged"). It prints one regularisation
@@ -98,7 +106,7 @@ def EDRS(
     return two_tower_model(towers["user"], towers["item"], head, name="edrs")
 
 
-@register_model("edrs-woe", task="rating", family="towers", paper=PAPER)
+@register_model("edrs-woe", task="rating", family="towers", paper=PAPER, non_negative_by="rating_activation")
 def EDRSWithoutEmbedding(
     num_users: int,
     num_items: int,
@@ -132,6 +140,14 @@ def EDRSWithoutEmbedding(
         "item_row": float32 [B, num_users + 1]}`` to ``{"rating": float32 [B]}``. With
         ``m = num_users + 1`` and ``n = num_items + 1`` the paper's sizes have
         ``80 (m + n) + 16,401`` parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.EDRSWithoutEmbedding(943, 1682)
+        >>> inputs = {"item_row": np.zeros((2, 944)), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         It does not say whether the matrix holds test ratings: here it holds training ratings

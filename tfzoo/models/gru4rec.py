@@ -18,7 +18,7 @@ PAPER = Paper(
 EMBEDDINGS = ("shared", "separate", "none")
 
 
-@register_model("gru4rec", task="next-item", family="sequence", paper=PAPER)
+@register_model("gru4rec", task="next-item", family="sequence", paper=PAPER, small={"units": (6, 4)})
 def GRU4Rec(
     num_users: int,
     num_items: int,
@@ -59,6 +59,14 @@ def GRU4Rec(
         as they are. The layer ``item_scores`` scores chosen items, see `tfzoo.layers.ItemScores`.
         With I = num_items + 1 and one layer of H units there are I H + 6 H^2 + 3 H + I parameters
         when shared, 4 I H + 3 H^2 + 3 H + I without an embedding.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.GRU4Rec(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "state_0": np.zeros((2, 100))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
 
     Differences from the paper:
         None in the model. The initial weights follow the authors' code: uniform within

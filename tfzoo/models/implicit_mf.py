@@ -73,6 +73,14 @@ def BMF(
         2)`` trained parameters, and the numbers of interactions, which `count_interactions`
         sets before training.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.BMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
+
     Differences from the paper:
         Sizes, lambda and exponent are those of the authors' code, where the text gives none or
         others. The penalty's gradient is lambda times the factors, as in the code; the text has
@@ -123,6 +131,14 @@ def BPRMF(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B]}`` to
         ``{"score": float32 [B]}``, any real number, with ``embedding_dim (num_users + num_items +
         2)`` parameters, and ``num_items + 1`` more with ``item_bias``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.BPRMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
 
     Differences from the paper:
         It has a regularisation constant each for users, positive and negative items, found by a

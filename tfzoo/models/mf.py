@@ -60,6 +60,14 @@ def PMF(
         ``{"rating": float32 [B]}``, with ``embedding_dim (num_users + num_items + 2)``
         parameters in exactly two tables.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.PMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         The paper trains on Netflix by mini-batch gradient descent with momentum; the recipes
         here use Adam on MovieLens. With the linear link they add the mean training rating,
@@ -115,6 +123,14 @@ def BiasedMF(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B]}`` to
         ``{"rating": float32 [B]}``, with ``(embedding_dim + 1) (num_users + num_items + 2)``
         parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.BiasedMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         Adam on mini-batches instead of one stochastic gradient step a rating. The defaults are

@@ -19,7 +19,13 @@ PAPER = Paper(
 )
 
 
-@register_model("mult-vae", task="reconstruction", family="autoencoder", paper=PAPER)
+@register_model(
+    "mult-vae",
+    task="reconstruction",
+    family="autoencoder",
+    paper=PAPER,
+    small={"hidden_units": (9,), "latent_dim": 6},
+)
 def MultVAE(
     num_users: int,
     num_items: int,
@@ -54,6 +60,14 @@ def MultVAE(
         ``{"scores": float32 [B, num_items + 1]}``, logits. With ``n = num_items + 1``, h = 600
         and k = 200 it has ``n h + h + 2 k h + 2 k + k h + h + h n + n`` trainable parameters.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.MultVAE(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
+
     Differences from the paper:
         None in the model; sizes, initial values and annealing are those of the authors' code on
         MovieLens-20M. There beta takes 40,000 steps to 0.2, which smaller data never sees: let
@@ -71,7 +85,7 @@ def MultVAE(
     return _decoded(row, code, hidden_units, num_items, dense_l2, name="mult-vae")
 
 
-@register_model("mult-dae", task="reconstruction", family="autoencoder", paper=PAPER)
+@register_model("mult-dae", task="reconstruction", family="autoencoder", paper=PAPER, small={"latent_dim": 6})
 def MultDAE(
     num_users: int,
     num_items: int,
@@ -98,6 +112,14 @@ def MultDAE(
         A functional model: ``{"user_row": float32 [B, num_items + 1]}`` to
         ``{"scores": float32 [B, num_items + 1]}``, logits. With ``n = num_items + 1`` and
         k = 200 it has ``n k + k + k n + n`` trainable parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.MultDAE(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
 
     Differences from the paper:
         None in the model; sizes, initial values and penalty are those of the authors' code on

@@ -62,6 +62,14 @@ def GMF(
         ``{"score": float32 [B]}``, a probability. With ``m = num_users + 1`` and ``n = num_items
         + 1`` table rows it has ``k (m + n) + k + 1`` parameters.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.GMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
+
     Differences from the paper:
         The authors' code charges L2 on whole tables at every step; here on the rows that a batch
         looks up. The output's bias is in their code, not in Eq. 9. Dropout, biases of users and
@@ -118,6 +126,14 @@ def MLP(
 
     Returns:
         A functional model as from `GMF`, with ``32 (m + n) + 2,753`` parameters by default.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.MLP(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
 
     Differences from the paper:
         L2 is on looked-up rows, see `GMF`. The first layer multiplies user and item by their own
@@ -244,6 +260,14 @@ def NeuMF(
 
     Returns:
         A functional model as from `GMF`, with ``40 (m + n) + 2,761`` parameters by default.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.NeuMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["score"].shape
+        (2,)
 
     Differences from the paper:
         As for `GMF` and `MLP`. The authors' code has an L2 coefficient for each branch; here one.

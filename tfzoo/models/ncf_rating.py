@@ -42,6 +42,14 @@ def NCFRating(
         ``{"rating": float32 [B]}``, with ``(factors + units[0] / 2) (num_users + num_items + 2)``
         parameters in the tables.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.NCFRating(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Raises:
         ValueError: ``units`` has fewer than two widths, or an odd first one.
 

@@ -190,6 +190,14 @@ def ItemKNN(
         A functional model: ``{"user_row": float32 [B, num_items + 1]}`` to
         ``{"scores": float32 [B, num_items + 1]}``; column 0 is 0. No parameter is trainable.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.ItemKNN(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
+
     Raises:
         ValueError: an option has no such value, or a weighting is given for sets.
         UsageError: there are too many items for a dense matrix.
@@ -247,6 +255,14 @@ def Popularity(num_users: int, num_items: int) -> keras.Model:
         A functional model: ``{"user_row": float32 [B, num_items + 1]}`` to
         ``{"scores": float32 [B, num_items + 1]}``, of which the row gives the batch size alone.
         No parameter is trainable.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.Popularity(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
 
     Differences from the paper:
         None. Distinct pairs of user and item are counted.

@@ -57,6 +57,14 @@ def NNMF(
         default sizes have ``70 (m + n) + 9,201`` trained parameters, and the numbers of ratings, which
         `set_counts` sets before training.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.NNMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         Network and vectors are trained together by Adam instead of in turns by RMSProp, on batches whose
         penalty is that of the vectors they look up. The output bias starts at the mean rating

@@ -59,7 +59,12 @@ def right_singular_vectors(interactions: Any, count: int) -> NDArray[np.float64]
 
 
 @register_model(
-    "pure-svd", task="reconstruction", family="closed-form", paper=POPULARITY_PAPER, solve=solve_pure_svd
+    "pure-svd",
+    task="reconstruction",
+    family="closed-form",
+    paper=POPULARITY_PAPER,
+    solve=solve_pure_svd,
+    small={"factors": 3},
 )
 def PureSVD(num_users: int, num_items: int, *, factors: int = 50) -> keras.Model:
     """Truncated singular value decomposition: a user's row projected on the strongest item factors.
@@ -76,6 +81,14 @@ def PureSVD(num_users: int, num_items: int, *, factors: int = 50) -> keras.Model
         A functional model: ``{"user_row": float32 [B, num_items + 1]}`` to
         ``{"scores": float32 [B, num_items + 1]}``; column 0 is 0. Its ``factors (num_items + 1)``
         parameters are not trainable.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.PureSVD(943, 1682)
+        >>> inputs = {"user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
 
     Raises:
         ValueError: ``factors`` is below 1.

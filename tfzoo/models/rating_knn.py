@@ -86,6 +86,18 @@ def ItemKNNRating(
         "item_id": int32 [B]}`` to ``{"rating": float32 [B]}``. No parameter is trainable; the
         similarities take ``(num_items + 1)^2``.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.ItemKNNRating(943, 1682)
+        >>> inputs = {
+        ...     "item_id": np.array([50, 172]),
+        ...     "user_id": np.array([1, 2]),
+        ...     "user_row": np.zeros((2, 1683)),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Raises:
         ValueError: an option has no such value.
         UsageError: there are too many items for a dense table of similarities.
@@ -145,6 +157,18 @@ def UserKNNRating(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B],
         "item_row": float32 [B, num_users + 1]}`` to ``{"rating": float32 [B]}``. No parameter is
         trainable; the similarities take ``(num_users + 1)^2``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.UserKNNRating(943, 1682)
+        >>> inputs = {
+        ...     "item_id": np.array([50, 172]),
+        ...     "item_row": np.zeros((2, 944)),
+        ...     "user_id": np.array([1, 2]),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Raises:
         ValueError: an option has no such value.

@@ -7,20 +7,24 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfzoo.errors import UsageError, nearest
+from tfzoo.models.glossary import our_word
 
 if TYPE_CHECKING:
     import keras
     from scipy import sparse
 
+    from tfzoo.models.step import Step
+
 Solve = Callable[["keras.Model", "sparse.csr_matrix"], None]
 OTHER_FAMILY = "other"
+COUNTS = ("num_users", "num_items")
 ENTRY_POINTS = "tfzoo.models"
 _Builder = TypeVar("_Builder", bound=Callable[..., Any])
 
@@ -77,6 +81,10 @@ class ModelInfo:
         reconstruction: the paper could not be read in full, and what it leaves open was chosen; no
             figure of ours is ever called reproduced.
         family: what kind of model it is, one word to look for models by.
+        step: what a batch does to the weights; None for one gradient of the task's loss.
+        non_negative_by: the builder's option that keeps predicted ratings at 0 or above, unless it is
+            None or false; empty where there is none.
+        small: arguments of the builder that make a small model, for `tfzoo.testing`.
     """
 
     name: str
@@ -88,11 +96,20 @@ class ModelInfo:
     pretraining: Pretraining | None = None
     reconstruction: bool = False
     family: str = OTHER_FAMILY
+    step: type[Step] | None = None
+    non_negative_by: str = ""
+    small: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, inspect.Parameter]:
         """The builder's keyword arguments, with their defaults and types."""
         return dict(inspect.signature(self.builder, eval_str=True).parameters)
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The builder's arguments that the data decides, beside the numbers of users and items."""
+        required = [name for name, one in self.options.items() if one.default is inspect.Parameter.empty]
+        return tuple(name for name in required if name not in COUNTS)
 
 
 _REGISTRY: dict[str, ModelInfo] = {}
@@ -108,6 +125,9 @@ def register_model(
     pretraining: Pretraining | None = None,
     reconstruction: bool = False,
     family: str = OTHER_FAMILY,
+    step: type[Step] | None = None,
+    non_negative_by: str = "",
+    small: Mapping[str, Any] | None = None,
 ) -> Callable[[_Builder], _Builder]:
     """Put the decorated builder into the registry under ``name``.
 
@@ -120,7 +140,10 @@ def register_model(
         reconstruction: see `ModelInfo`.
         family: see `ModelInfo`; those of the package's models are ``matrix-factorisation``,
             ``towers``, ``perceptron``, ``autoencoder``, ``closed-form``, ``neighbourhood``, ``baseline``,
-            ``text``, ``sequence`` and ``side-features``.
+            ``text``, ``sequence``, ``side-features`` and ``click``.
+        step: see `ModelInfo`.
+        non_negative_by: see `ModelInfo`.
+        small: see `ModelInfo`; None where the model is small by its defaults.
 
     Returns:
         A decorator that returns the builder unchanged; it may be applied more than once.
@@ -131,7 +154,18 @@ def register_model(
             raise ValueError(f"A model named '{name}' is registered already.")
         summary = (inspect.getdoc(builder) or "").partition("\n")[0]
         _REGISTRY[name] = ModelInfo(
-            name, task, paper, builder, summary, solve, pretraining, reconstruction, family
+            name,
+            task,
+            paper,
+            builder,
+            summary,
+            solve,
+            pretraining,
+            reconstruction,
+            family,
+            step,
+            non_negative_by,
+            small or {},
         )
         return builder
 
@@ -148,7 +182,7 @@ def list_models(pattern: str | Sequence[str] = "*") -> list[str]:
         pattern: a name with shell wildcards, such as ``"*-woe"``, or several of them.
     """
     patterns = [pattern] if isinstance(pattern, str) else list(pattern)
-    names = {*_REGISTRY, *_declared_names(), *_installed()}
+    names = {*_REGISTRY, *declared_in(), *_installed()}
     return sorted(name for name in names if any(fnmatch.fnmatch(name, p) for p in patterns))
 
 
@@ -185,12 +219,24 @@ def create_model(name: str, num_users: int, num_items: int, **options: Any) -> k
     """
     info = model_info(name)
     check_options(info, options)
-    for size, value in (("num_users", num_users), ("num_items", num_items)):
+    counts = dict(zip(COUNTS, (num_users, num_items), strict=True))
+    # A model of fields or of content alone has no table of users or items.
+    counts = {size: value for size, value in counts.items() if size in info.options}
+    for size, value in counts.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise UsageError(f"{size} must be a whole number. Received {value!r}.")
         if value < 1:
             raise UsageError(f"{size} must be at least 1. Received {value}.")
+    lacking = [size for size in info.sizes if size not in options]
+    if lacking:
+        raise UsageError(f"Model '{name}' needs {', '.join(lacking)}, which the data decides.")
+    for option, value in options.items():
+        # Keras takes a share of 1, at which nothing is left to learn from.
+        if option.endswith("dropout") and isinstance(value, (int, float)) and not 0 <= value < 1:
+            raise UsageError(f"Model '{name}': {option} must be at least 0 and below 1. Received {value}.")
     try:
-        return info.builder(num_users=num_users, num_items=num_items, **options)
-    except ValueError as error:
+        return info.builder(**counts, **options)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"Model '{name}' cannot be built with {options}: {error}") from error
 
 
@@ -200,23 +246,38 @@ def builders() -> dict[str, Callable[..., keras.Model]]:
     return {info.builder.__name__: info.builder for info in _REGISTRY.values()}
 
 
+def declared_in() -> dict[str, str]:
+    """Return the file of each of the package's models, by the name of the model.
+
+    The names are read in the source: importing it takes Keras, and seconds.
+    """
+    sources = (file for file in files("tfzoo.models").iterdir() if file.name.endswith(".py"))
+    return {
+        name: file.name for file in sources for name in _DECLARATION.findall(file.read_text(encoding="utf-8"))
+    }
+
+
 def check_options(info: ModelInfo, options: Iterable[str]) -> None:
     """Raise `UsageError` if the builder of ``info`` does not take one of ``options``."""
-    known = [option for option in info.options if option not in ("num_users", "num_items")]
+    known = [option for option in info.options if option not in COUNTS]
     for option in options:
         if option not in known:
-            raise UsageError(f"Model '{info.name}' has no option '{option}'. {nearest(option, known)}")
-
-
-def _declared_names() -> set[str]:
-    """Read the names in the source of the package's models: importing them takes Keras, and seconds."""
-    sources = (file for file in files("tfzoo.models").iterdir() if file.name.endswith(".py"))
-    return {name for file in sources for name in _DECLARATION.findall(file.read_text(encoding="utf-8"))}
+            ours = our_word(option, known)
+            hint = nearest(option, known) if ours is None else f"It is called '{ours}' here."
+            raise UsageError(f"Model '{info.name}' has no option '{option}'. {hint}")
 
 
 def _installed() -> dict[str, EntryPoint]:
     """Return by name what other installed packages offer; one that takes a name of ours is never asked."""
     return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def import_plugins(packages: Iterable[str]) -> None:
+    """Import what installed packages of these names offer, so that their layers are registered."""
+    wanted = set(packages)
+    for entry in _installed().values():
+        if entry.module.partition(".")[0] in wanted and entry.name not in _REGISTRY:
+            _import_installed(entry)
 
 
 def _import_installed(entry: EntryPoint) -> None:

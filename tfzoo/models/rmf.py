@@ -18,7 +18,14 @@ PAPER = Paper(
 )
 
 
-@register_model("rmf", task="rating", family="matrix-factorisation", paper=PAPER, reconstruction=True)
+@register_model(
+    "rmf",
+    task="rating",
+    family="matrix-factorisation",
+    paper=PAPER,
+    reconstruction=True,
+    non_negative_by="non_negative",
+)
 def RMF(
     num_users: int,
     num_items: int,
@@ -48,6 +55,14 @@ def RMF(
         A functional model: ``{"user_id": int32 [B], "item_id": int32 [B]}`` to
         ``{"rating": float32 [B]}``, with ``embedding_dim (num_users + num_items + 2)``
         parameters in exactly two tables.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.RMF(943, 1682)
+        >>> inputs = {"item_id": np.array([50, 172]), "user_id": np.array([1, 2])}
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         A reconstruction of a row that comparisons print under this name: they describe it as *regularised*

@@ -92,6 +92,18 @@ def SVDPP(
         The vectors of user and item are ``[p_u + ..., mu + b_u, 1]`` and ``[q_i, 1, b_i]``, so the rating
         is their plain inner product, and ``task.examples: users`` can train on whole rows.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.SVDPP(943, 1682)
+        >>> inputs = {
+        ...     "item_id": np.array([50, 172]),
+        ...     "user_id": np.array([1, 2]),
+        ...     "user_row": np.zeros((2, 1683)),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
+
     Differences from the paper:
         N(u) is where the user's row is not 0: a rating of 0 cannot be told from none. With
         ``task.mask_target``, the default of the task, N(u) leaves the item to be predicted out in

@@ -134,6 +134,14 @@ def UserKNN(
         neighbour gets the share of each item's popularity in the largest. No parameter is
         trainable; the stored rows take ``(num_users + 1) (num_items + 1)``.
 
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.UserKNN(943, 1682)
+        >>> inputs = {"user_id": np.array([1, 2]), "user_row": np.zeros((2, 1683))}
+        >>> model.predict(inputs, verbose=0)["scores"].shape
+        (2, 1683)
+
     Raises:
         ValueError: an option has no such value.
         UsageError: there are too many users and items for dense rows.

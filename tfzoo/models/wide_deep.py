@@ -16,7 +16,13 @@ PAPER = Paper(
 )
 
 
-@register_model("wide-deep", task="rating", family="side-features", paper=PAPER)
+@register_model(
+    "wide-deep",
+    task="rating",
+    family="side-features",
+    paper=PAPER,
+    small={"embedding_dim": 4, "hidden_units": (6, 5)},
+)
 def WideDeep(
     num_users: int,
     num_items: int,
@@ -58,6 +64,19 @@ def WideDeep(
         [B]}``. With N rows (both tables with their row of the unknown id, and all columns), f
         fields and c crosses it has ``N (k + 1) + c + f k h_1 + h_1 + h_1 h_2 + h_2 + ... + h_L + 1``
         parameters; crosses need features of both sides, and are ``user_features * item_features``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tfzoo
+        >>> model = tfzoo.models.WideDeep(943, 1682, user_features=3, item_features=19)
+        >>> inputs = {
+        ...     "item_features": np.zeros((2, 19)),
+        ...     "item_id": np.array([50, 172]),
+        ...     "user_features": np.zeros((2, 3)),
+        ...     "user_id": np.array([1, 2]),
+        ... }
+        >>> model.predict(inputs, verbose=0)["rating"].shape
+        (2,)
 
     Differences from the paper:
         It predicts app acquisitions; here the output is the rating, without the sigmoid, and
