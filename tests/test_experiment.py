@@ -26,9 +26,10 @@ def pairs(part):
     return set(zip(part.user_id.tolist(), part.item_id.tolist(), strict=True))
 
 
-def test_a_negative_seed_is_refused(toy):
-    with pytest.raises(UsageError, match="seed"):
-        prepare(toy, seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64])
+def test_a_seed_that_no_generator_takes_is_refused(toy, seed):
+    with pytest.raises(UsageError, match=f"--seed must be .* Received {seed}"):
+        prepare(toy, seed=seed)
 
 
 def test_the_fingerprint_changes_with_all_that_matters(toy):
@@ -167,3 +168,23 @@ def test_the_evaluator_is_the_tasks(toy):
     for model, parts in (("pmf", ("train", "validation", "test")), ("ease", ("validation", "test"))):
         experiment = prepare(toy, model=model)
         assert experiment.evaluator(experiment.build()).parts == parts
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "message"),
+    [
+        ("gmf", "strong-generalization", r"'implicit' know a user by the id alone.* such as per-user"),
+        (
+            "item-knn",
+            "sessions",
+            r"Of no user of the validation part an interaction.*such as session-cooccurrence",
+        ),
+    ],
+)
+def test_users_of_whom_nothing_is_known_are_refused(toy, model, kind, message):
+    recipe = load_recipe(model, "toy", overrides=[f"split.kind={kind}", "split.test_seconds=600"])
+    with pytest.raises(UsageError, match=message):
+        Experiment.prepare(recipe, toy, 0)
+    if kind == "strong-generalization":
+        held_out = load_recipe("item-knn", "toy", protocol=kind, overrides=["filter.min_rating=2"])
+        assert Experiment.prepare(held_out, toy, 0).refitted().split.fold_in is not None

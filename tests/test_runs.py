@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_the_record_has_every_field(finished):
     assert {"python", "tensorflow", "keras", "numpy"} <= record.versions.keys()
     assert "commit" in RunRecord.model_fields
     assert folder.name == "seed-0"
-    assert folder.parent.name == "pmf-toy-paper"
+    assert re.fullmatch("pmf-toy-paper-[0-9a-f]{6}", folder.parent.name)
     assert RunRecord.load(folder) == record
     json.loads((folder / "record.json").read_text(encoding="utf-8"))
 
@@ -108,11 +109,65 @@ def test_resume_returns_a_finished_run_without_training(finished):
     assert same == folder
 
 
-def test_resume_of_a_finished_run_with_other_settings_is_refused(finished, toy):
-    _, record, folder = finished
-    with pytest.raises(TfzooError, match="other settings or other data"):
-        run(prepare(toy, "training.epochs=4"), folder.parents[1], resume=True)
-    assert RunRecord.load(folder) == record
+def test_changed_settings_have_a_folder_of_their_own(finished, toy, tmp_path):
+    experiment, record, folder = finished
+    other = prepare(toy, "training.epochs=4")
+    places = {run_folder(tmp_path, one.recipe, "toy", 0).parent.name for one in (experiment, other)}
+    assert len(places) == 2
+    # What is set to what it is already changes nothing.
+    plain = load_recipe("pmf", "toy")
+    same = load_recipe("pmf", "toy", overrides=[f"training.epochs={plain.training.epochs}"])
+    assert run_folder(tmp_path, same, "toy", 0) == tmp_path / "pmf-toy-paper" / "seed-0"
+    assert record.changes == experiment.recipe.changes
+    assert record.changes["training.epochs"] == 3
+    assert record.recipe_name == "paper*"
+    assert record.run_name == folder.parent.name
+
+
+def test_what_is_said_of_the_changes_is_not_in_the_fingerprint(finished, toy):
+    experiment, record, _ = finished
+    unsaid = replace(experiment, recipe=experiment.recipe.model_copy(update={"changes": {}}))
+    assert unsaid.fingerprint() == record.fingerprint
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_another_run_of_the_name_is_refused_unless_it_is_to_be_replaced(finished, toy, tmp_path, resume):
+    experiment, _, _ = finished
+    kept, folder = run(experiment, tmp_path, name="mine")
+    assert folder == tmp_path / "mine" / "seed-0"
+    assert kept.name == kept.run_name == "mine"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    other = prepare(toy, "training.epochs=1")
+    with pytest.raises(TfzooError, match=r"other settings or other data: training.epochs=3.*--overwrite"):
+        run(other, tmp_path, name="mine", resume=resume)
+    data = replace(experiment, split=prepare(toy, seed=5).split)
+    with pytest.raises(
+        TfzooError, match=r"other data: the same recipe, when toy had other rows than it has now\..*--name"
+    ):
+        run(data, tmp_path, name="mine", resume=resume)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    with pytest.raises(UsageError, match="not both"):
+        run(other, tmp_path, name="mine", resume=True, overwrite=True)
+    if not resume:
+        record, _ = run(other, tmp_path, name="mine", overwrite=True)
+        assert record.timing["epochs"] == 1
+        assert RunRecord.load(folder) == record
+
+
+def test_an_interrupted_run_of_other_settings_is_refused_too(toy, tmp_path):
+    def interrupt(state):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(prepare(toy), tmp_path, name="mine", on_epoch=interrupt)
+    checkpoint = (tmp_path / "mine/seed-0/checkpoint.npz").read_bytes()
+    other = prepare(toy, "training.epochs=1")
+    with pytest.raises(TfzooError, match="holds an interrupted run with other settings"):
+        run(other, tmp_path, name="mine")
+    assert (tmp_path / "mine/seed-0/checkpoint.npz").read_bytes() == checkpoint
+    record, _ = run(other, tmp_path, name="mine", overwrite=True)
+    assert record.timing["epochs"] == 1
+    assert not (tmp_path / "mine/seed-0/checkpoint.npz").exists()
 
 
 def test_an_interrupted_run_ends_as_the_unbroken_one(finished, toy, tmp_path):
@@ -134,21 +189,60 @@ def test_an_interrupted_run_ends_as_the_unbroken_one(finished, toy, tmp_path):
     assert not (folder / "checkpoint.npz").exists()
 
 
-def test_without_resume_an_old_run_is_forgotten_and_other_files_stay(toy, tmp_path):
+def test_an_old_run_and_what_was_drawn_of_it_are_forgotten_and_other_files_stay(finished, toy, tmp_path):
     experiment = prepare(toy, "training.epochs=1")
-    folder = run_folder(tmp_path, experiment.recipe, "toy", 0)
-    folder.mkdir(parents=True)
-    for name in ("checkpoint.npz", "record.json", "model.keras", "notes.txt"):
+    _, folder = run(experiment, tmp_path)
+    board = folder / "tensorboard"
+    (board / "refit").mkdir(parents=True)
+    stale = ["history.png", "errors.svg", "embeddings-3d.png", "tensorboard/vectors.tsv"]
+    stale += ["tensorboard/events.out.tfevents.1", "tensorboard/refit/events.out.tfevents.2"]
+    for name in ("checkpoint.npz", "notes.txt", "tensorboard/refit/mine.txt", *stale):
         (folder / name).write_text("old", encoding="utf-8")
     seen = []
 
     def look(_):
-        seen.extend(entry.name for entry in folder.iterdir())
+        seen.extend(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     run(experiment, tmp_path, on_epoch=look)
-    assert sorted(seen) == ["checkpoint.npz", "notes.txt"]
+    assert {name for name in seen if not name.startswith("vocabulary")} == {
+        "checkpoint.npz",
+        "model.keras",
+        "notes.txt",
+        "record.json",
+        "tensorboard/refit/mine.txt",
+    }
     assert (folder / "notes.txt").read_text(encoding="utf-8") == "old"
-    assert RunRecord.load(folder).timing["epochs"] == 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_finished_run_that_is_trained_again_and_stopped_is_not_lost(toy, tmp_path, overwrite):
+    experiment = prepare(toy, "training.epochs=2")
+    record, folder = run(experiment, tmp_path)
+    model = (folder / "model.keras").read_bytes()
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path, overwrite=overwrite, on_epoch=stop)
+    assert (folder / "checkpoint.npz").is_file()
+    assert (folder / "record.json").is_file() is not overwrite
+    if overwrite:
+        return
+    assert (folder / "model.keras").read_bytes() == model
+    resumed, _ = run(experiment, tmp_path, resume=True)
+    assert resumed == record
+    assert not (folder / "checkpoint.npz").exists()
+
+
+def test_a_record_that_cannot_be_read_is_not_thrown_away(finished, tmp_path):
+    experiment, _, _ = finished
+    folder = run_folder(tmp_path, experiment.recipe, "toy", 0)
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("old", encoding="utf-8")
+    with pytest.raises(TfzooError, match=r"is not a run record.*--overwrite"):
+        run(experiment, tmp_path)
+    assert (folder / "record.json").read_text(encoding="utf-8") == "old"
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -191,7 +191,7 @@ def test_a_solved_model_is_not_trained(toy, tmp_path):
 def test_a_solved_model_is_solved_again_with_validation(toy, tmp_path):
     plain, _ = run(prepare(toy, "popularity"), tmp_path)
     experiment = prepare(toy, "popularity", training=REFIT)
-    record, folder = run(experiment, tmp_path)
+    record, folder = run(experiment, tmp_path, overwrite=True)
     both = experiment.refitted().split.train
     found = load_model(folder)({"user_row": np.zeros((1, 21), np.float32)})["scores"].numpy()[0]
     assert found.tolist() == both.item_counts().tolist()
@@ -203,7 +203,7 @@ def test_the_protocol_tells_how_candidates_are_ranked(toy, tmp_path):
     assert record.protocol == (
         "leave 1 out per user, latest row before for validation, 4 drawn negatives, seed 0, sampled-4 ranking"
     )
-    record, _ = run(prepare(toy, "popularity", split={"kind": "per-user"}), tmp_path)
+    record, _ = run(prepare(toy, "popularity", split={"kind": "per-user"}), tmp_path, overwrite=True)
     assert record.protocol == "per user random 70/15/15, seed 0, full ranking"
 
 
@@ -211,14 +211,14 @@ def test_variants_of_the_test_part_are_in_the_record(toy, tmp_path):
     experiment = prepare(toy, "popularity")
     half = experiment.split.test.take(np.arange(10))
     split = replace(experiment.split, variants={"test of ten": half})
-    record, _ = run(replace(experiment, split=split), tmp_path)
+    record, _ = run(replace(experiment, split=split), tmp_path, overwrite=True)
     assert list(record.metrics) == ["validation", "test", "test of ten"]
     assert record.metrics["test of ten"] != record.metrics["test"]
 
 
 def test_held_out_users_are_ranked_by_their_known_items(toy, tmp_path):
     experiment = prepare(toy, "item-knn", split=HELD_OUT)
-    record, _ = run(experiment, tmp_path)
+    record, _ = run(experiment, tmp_path, overwrite=True)
     assert "strong generalisation" in record.protocol
     assert 0 < record.metrics["test"]["recall@5"] <= 1
 
@@ -235,7 +235,7 @@ def test_settings_that_make_no_model_leave_an_old_run_alone(toy, tmp_path, setti
     old, folder = run(experiment, tmp_path)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match=message):
-        run(prepare(toy, "item-knn", **settings), tmp_path)
+        run(prepare(toy, "item-knn", **settings), tmp_path, overwrite=True)
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert RunRecord.load(folder) == old
     with pytest.raises(UsageError, match=message):

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from tfzoo.data.click_log import ClickLog
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
-from tfzoo.errors import TfzooError, UsageError
+from tfzoo.data.unused import unused_interactions
+from tfzoo.errors import TfzooError, UsageError, check_seed
 from tfzoo.evaluation import Evaluator, build_evaluator
+from tfzoo.inputs import Known, automatic_arguments, automatic_value
+from tfzoo.machine import memory_limit
 from tfzoo.models import create_model, model_info
+from tfzoo.models.size import require_memory
 from tfzoo.tasks import Task, get_task
 from tfzoo.tasks.tables import check_tables
 from tfzoo.training.distributed import Distribution
-from tfzoo.training.recipe import resolve_builder
-from tfzoo.training.settings import Recipe
-from tfzoo.training.splitting import apply_filter, make_split, with_validation
+from tfzoo.training.fingerprints import of_data, only_stated, settings_of
+from tfzoo.training.optimizers import copies_while_training
+from tfzoo.training.own_step import MakeStep
+from tfzoo.training.recipe import AUTO, resolve_builder
+from tfzoo.training.record import RunRecord
+from tfzoo.training.scales import follow_scale, refuse_negative
+from tfzoo.training.settings import Recipe, what_counts
+from tfzoo.training.splitting import apply_filter, make_split, with_everything, with_validation
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,8 @@ class Experiment:
         split: its parts.
         task: the model's learning problem.
         seed: fixes split, initialisation, dropout and order.
+        unused: interactions that the filter or the rule of the split left out, see `unused_interactions`.
+        data_fingerprint: of the data as it was read, see `Interactions.fingerprint`.
     """
 
     recipe: Recipe
@@ -43,50 +55,76 @@ class Experiment:
     split: Split
     task: Task
     seed: int
+    unused: Interactions | None = None
+    data_fingerprint: str = ""
 
     @classmethod
     def prepare(
-        cls, recipe: Recipe, interactions: Interactions, seed: int, data: dict[str, Any] | None = None
+        cls,
+        recipe: Recipe,
+        interactions: Interactions | ClickLog,
+        seed: int,
+        data: dict[str, Any] | None = None,
     ) -> Experiment:
         """Split the data and bind the task; raises `UsageError` or `DataError` on bad settings."""
-        if seed < 0:
-            raise UsageError(f"--seed must be 0 or more. Received {seed}.")
-        task_class = get_task(model_info(recipe.model).task)
+        check_seed(seed)
+        info = model_info(recipe.model)
+        task_class = get_task(info.task)
         task = task_class(task_class.Settings(**recipe.task))
-        kept = apply_filter(interactions, recipe.filter)
+        if isinstance(interactions, Interactions):
+            recipe, notes = follow_scale(recipe, interactions)
+            if notes:
+                interactions = replace(interactions, notes=(*interactions.notes, *notes))
+        kept = task.table(apply_filter(interactions, recipe.filter))
         task.check(kept)
-        split = make_split(kept, recipe.split, seed)
+        if isinstance(kept, Interactions) and kept.rating is not None:
+            refuse_negative(recipe, info, float(kept.rating.min()), kept.name)
+        if isinstance(kept, Interactions) and recipe.split.kind == "given":
+            split = make_split(interactions, recipe.split, seed, recipe.filter)
+        else:
+            split = make_split(kept, recipe.split, seed)
         task.check_split(split)
+        unused = None
+        if isinstance(interactions, Interactions) and isinstance(split.train, Interactions):
+            unused = unused_interactions(interactions, split, copies=recipe.split.oversample)
         if not task.reads_all_parts:
             kept = kept.take(np.arange(0))
-        return cls(recipe, data or {"dataset": interactions.name}, kept, split, task, seed)
+        data = data or {"dataset": interactions.name}
+        return cls(recipe, data, kept, split, task, seed, unused, interactions.fingerprint())
 
     def refitted(self) -> Experiment:
         """Return the experiment whose training part is what the final model is trained on."""
-        if not self.recipe.training.refit:
+        training = self.recipe.training
+        if not training.trains_again:
             return self
-        refitted = replace(self, split=with_validation(self.split))
+        whole = training.fit_on == "all"
+        split = with_everything(self.split, self.interactions) if whole else with_validation(self.split)
+        refitted = replace(self, split=split)
         refitted.task.check_split(refitted.split)
         return refitted
 
+    def known_beside_training(self) -> list[Interactions]:
+        """Return what is known of users beside the training part; the parts may overlap with it."""
+        split = self.split
+        parts = [split.validation, split.test, *split.variants.values(), split.fold_in, self.unused]
+        return [part for part in parts if part is not None]
+
     def fingerprint(self) -> str:
         """Return a text that changes with the settings, the seed and the data."""
-        digest = hashlib.sha256()
-        split = self.split
-        parts = [split.train, split.validation, split.test, split.fold_in, *split.variants.values()]
-        for part in parts:
-            if part is None:
-                continue
-            for column in (part.user_id, part.item_id, part.rating, part.timestamp):
-                # A view: a copy of the bytes of large data would be hundreds of megabytes.
-                digest.update(b"" if column is None else np.ascontiguousarray(column).data)
-            digest.update(b"" if part.text is None else "\0".join(part.text).encode())
-        for negatives in split.negatives.values():
-            digest.update(np.ascontiguousarray(negatives.item_id).data)
-        recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
-        policy = keras.config.dtype_policy().name
-        digest.update(json.dumps([recipe, self.seed, policy], sort_keys=True).encode())
-        return digest.hexdigest()
+        return next(self._fingerprints(what_counts(self.recipe, self.task.settings)))
+
+    def is_of(self, record: RunRecord) -> bool:
+        """Tell whether a record is of these very settings, seed and data, be it of an earlier version."""
+        if record.fingerprint == self.fingerprint():
+            return True
+        settings = what_counts(self.recipe, self.task.settings)
+        if settings_of(record) != settings:
+            return False
+        return record.fingerprint in self._fingerprints(only_stated(settings, record.recipe))
+
+    def _fingerprints(self, settings: dict[str, Any]) -> Iterator[str]:
+        """Return the fingerprint with these settings, then as earlier versions would have written it."""
+        return of_data(self.split, settings, self.seed, keras.config.dtype_policy().name)
 
     def build(self, distribution: Distribution | None = None, **changes: Any) -> keras.Model:
         """Build the model with initial weights that depend on the seed alone.
@@ -95,12 +133,18 @@ class Experiment:
             distribution: the devices that it will be trained on; None for one.
             **changes: builder arguments that replace the recipe's.
         """
+        if keras.config.floatx() != "float32":
+            raise UsageError(
+                f"Keras' own settings (keras.config.floatx) say {keras.config.floatx()}, expected float32. "
+                "Call keras.config.set_floatx('float32') first, or correct keras.json."
+            )
+        options = {**self.builder_options(), **changes}
+        self._check_memory(options)
         precision = keras.config.dtype_policy()
         keras.utils.clear_session()  # Also sets the precision back to float32.
         keras.config.set_dtype_policy(precision)
         keras.utils.set_random_seed(self.seed)
         train = self.split.train
-        options = {**self.builder_options(), **changes}
         with (distribution or Distribution()).scope():
             model = create_model(self.recipe.model, train.num_users, train.num_items, **options)
         solve = model_info(self.recipe.model).solve
@@ -110,9 +154,28 @@ class Experiment:
         self.task.prepare(model, self.split, self.interactions)
         return model
 
+    def _check_memory(self, options: dict[str, Any]) -> None:
+        """Refuse a model that cannot fit before anything is made; memory of GPUs is not known beforehand."""
+        limit, train = memory_limit(), self.split.train
+        if limit is not None and not tf.config.get_visible_devices("GPU"):
+            copies = copies_while_training(self.recipe.training)
+            require_memory(self.recipe.model, train.num_users, train.num_items, options, copies, limit)
+
+    def step(self) -> MakeStep | None:
+        """Return what makes the model's own training step; None where it has none."""
+        own = model_info(self.recipe.model).step
+        return None if own is None else lambda tools: own(tools, own.Settings(**self.recipe.step))
+
     def builder_options(self) -> dict[str, Any]:
         """Return the recipe's builder arguments, what is automatic worked out."""
-        return resolve_builder(self.recipe, self.task.builder_arguments(self.split.train))
+        given, train = self.recipe.builder, self.split.train
+        sizes = [name for name in model_info(self.recipe.model).sizes if name not in given]
+        wanted = {*sizes, *(key for key, value in given.items() if value == AUTO)}
+        of_inputs = wanted & set(automatic_arguments())
+        automatic = {name: automatic_value(name, Known((train,), self.task.settings)) for name in of_inputs}
+        if wanted - of_inputs:
+            automatic |= self.task.builder_arguments(train)
+        return {**resolve_builder(self.recipe, automatic), **{name: automatic[name] for name in sizes}}
 
     def features(self, model: keras.Model) -> Any:
         """Return what turns ids into the inputs of ``model``; raises `UsageError` for one of other data."""

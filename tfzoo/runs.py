@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,35 +16,38 @@ import keras
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import Experiment
-from tfzoo.files import hold_folder, remove_leftovers, writing
+from tfzoo.files import hold_folder, writing
 from tfzoo.training.checkpoint import TrainingState, save_model
 from tfzoo.training.distributed import Distribution
+from tfzoo.training.folders import (
+    CHECKPOINT,
+    STAGES,
+    forget,
+    forget_run,
+    refuse_another_run,
+    run_folder,
+)
+from tfzoo.training.phases import OnSteps
 from tfzoo.training.pretraining import pretrain
-from tfzoo.training.record import FILE_NAME, RunRecord, environment
-from tfzoo.training.settings import Recipe
+from tfzoo.training.record import FILE_NAME, MODEL, RunRecord, environment
 from tfzoo.training.trainer import Trainer
 
-CHECKPOINT = "checkpoint.npz"
-STAGES = ("checkpoint-pilot.npz", CHECKPOINT, "checkpoint-refit.npz")
-MODEL = "model.keras"
 LOST = (
     "Start all workers again with the same command and --resume: training goes on from the last checkpoint "
     "that the chief has written in {}."
 )
 
 
-def run_folder(output: Path, recipe: Recipe, dataset: str, seed: int) -> Path:
-    """Return ``OUTPUT/<model>-<dataset>-<recipe>/seed-<n>``."""
-    return output / f"{recipe.model}-{dataset}-{recipe.name}" / f"seed-{seed}"
-
-
 def run(
     experiment: Experiment,
     output: Path,
     *,
+    name: str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     on_epoch: Callable[[TrainingState], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
+    on_steps: OnSteps | None = None,
     distribution: Distribution | None = None,
 ) -> tuple[RunRecord, Path]:
     """Train, evaluate and record one experiment.
@@ -51,10 +55,14 @@ def run(
     Args:
         experiment: from `Experiment.prepare`.
         output: folder of all runs.
+        name: what to call the run; None for model, data set and recipe, see `run_folder`.
         resume: continue from a checkpoint, or return the record of a finished run.
+        overwrite: replace a run with other settings or other data that is in the folder. Without it a
+            finished run of these very settings and data stays until its successor is finished too.
         on_epoch: called after each epoch.
         on_stage: called before each training with ``pilot``, ``refit``, or an empty text for the
             training between them; epochs count from 1 in each.
+        on_steps: called while an epoch goes on, with the steps done and all steps.
         distribution: the devices and hosts to train on; None for one device. Of several processes the
             chief alone reads and writes files in the run's folder.
 
@@ -63,20 +71,32 @@ def run(
         ``vocabulary/`` and, while training goes on, ``checkpoint.npz``.
 
     Raises:
-        TfzooError: another process is training in the folder, a file cannot be written, or another
-            process of the training was lost.
+        UsageError: both ``resume`` and ``overwrite`` are asked for, or Keras runs on another library than
+            TensorFlow.
+        TfzooError: the folder holds a run with other settings or other data, another process is
+            training in it, a file cannot be written, or another process of the training was lost.
     """
-    folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed)
+    if resume and overwrite:
+        raise UsageError("A run is gone on with, or is replaced: give --resume or --overwrite, not both.")
+    if keras.config.backend() != "tensorflow":
+        raise UsageError(
+            f"Recipes are trained on TensorFlow, and Keras runs on '{keras.config.backend()}'. Set "
+            "KERAS_BACKEND=tensorflow or leave it unset; on other backends train with the model's `fit`."
+        )
+    folder = run_folder(output, experiment.recipe, experiment.interactions.name, experiment.seed, name)
     devices = distribution or Distribution()
-    options = _Options(folder, resume, experiment.fingerprint(), on_epoch, on_stage, devices)
+    fingerprint = experiment.fingerprint()
+    options = _Options(folder, name, resume, overwrite, fingerprint, on_epoch, on_stage, on_steps, devices)
     with devices.watched(LOST.format(folder)), hold_folder(folder) if devices.is_chief else nullcontext():
         devices.require_same(options.fingerprint, "settings, data, seed and precision")
-        record = _finished_run(folder, options.fingerprint) if resume and devices.is_chief else None
+        if devices.is_chief and not overwrite:
+            refuse_another_run(folder, experiment, options.fingerprint)
+        record = _finished_run(folder) if resume and devices.is_chief else None
         if not devices.share(record is not None):
             record = _run(experiment, options)
         if devices.is_chief:
             # After the record: who was killed in between has the record, and forgets them here.
-            _forget(folder, *STAGES)
+            forget(folder, *STAGES)
         return _record_of_chief(record, devices), folder
 
 
@@ -92,10 +112,13 @@ def _record_of_chief(record: RunRecord | None, devices: Distribution) -> RunReco
 @dataclass(frozen=True)
 class _Options:
     folder: Path
+    name: str | None
     resume: bool
+    overwrite: bool
     fingerprint: str
     on_epoch: Callable[[TrainingState], None] | None
     on_stage: Callable[[str], None] | None
+    on_steps: OnSteps | None
     devices: Distribution
 
 
@@ -106,7 +129,7 @@ def _run(experiment: Experiment, options: _Options) -> RunRecord:
     model = experiment.build(devices, **trial)
     if devices.is_chief:
         if not options.resume:
-            _forget(folder, FILE_NAME, *STAGES, MODEL)
+            forget_run(folder, keep_finished=not options.overwrite)
         folder.mkdir(parents=True, exist_ok=True)
     changes = _pilot(experiment, model, options) if trial else {}
     model, state, metrics = _select(
@@ -116,7 +139,10 @@ def _run(experiment: Experiment, options: _Options) -> RunRecord:
         model, state = _refit(final, options, changes, state)
     started = time.perf_counter()
     evaluator = final.evaluator(model)
-    trained_on = {"validation"} if final is not experiment else set()
+    training = experiment.recipe.training
+    trained_on = {"validation"} if training.trains_again else set()
+    if training.fit_on == "all":
+        trained_on = set(evaluator.parts)
     measured = {
         part: evaluator.evaluate(part) for part in evaluator.parts if part not in {*metrics, *trained_on}
     }
@@ -128,12 +154,42 @@ def _run(experiment: Experiment, options: _Options) -> RunRecord:
     if devices.is_chief:
         save_model(model, folder / MODEL)
         with writing(folder / "vocabulary"):
-            experiment.interactions.save_vocabularies(folder / "vocabulary")
-    record = _record(final, model, state, metrics, evaluator.protocol, options.fingerprint, seconds)
+            vocabulary = folder / "vocabulary"
+            experiment.task.save_vocabularies(final.split, experiment.interactions, vocabulary)
+    record = _record(final, model, state, metrics, evaluator.protocol, options, seconds)
     record.hardware.update(devices.describe())
     if devices.is_chief:
         record.save(folder)
     return record
+
+
+def train_for_validation(
+    experiment: Experiment, *, on_epoch: Callable[[TrainingState], None] | None = None
+) -> tuple[float, TrainingState]:
+    """Train on the training part alone, and judge by the validation part: a trial of a search for settings.
+
+    Nothing is kept, and the test part is not measured.
+
+    Args:
+        experiment: from `Experiment.prepare`.
+        on_epoch: called after each epoch; what it raises ends the training.
+
+    Returns:
+        The metric that the task watches, of the weights that the training ends with, and the final state.
+
+    Raises:
+        TfzooError: training diverged, or the metric is no number.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfzoo-") as scratch:
+        options = _Options(Path(scratch), None, False, False, "", on_epoch, None, None, Distribution())
+        trial = experiment.task.pilot()
+        model = experiment.build(**trial)
+        if trial:
+            model = experiment.build(**_pilot(experiment, model, replace(options, on_epoch=None)))
+        model, state = _train(experiment, model, options, CHECKPOINT)
+    value = experiment.evaluator(model).validate()[experiment.task.monitor]
+    _refuse_no_numbers({"validation": {experiment.task.monitor: value}})
+    return value, state
 
 
 def _pilot(experiment: Experiment, model: keras.Model, options: _Options) -> dict[str, Any]:
@@ -147,10 +203,10 @@ def _select(
 ) -> tuple[keras.Model, TrainingState, dict[str, dict[str, float]]]:
     """Train with validation; where a refit follows, measure what it will have trained on."""
     training = experiment.recipe.training
-    if training.refit and training.patience is None and not training.restore_best:
+    if training.trains_again and not training.needs_validation:
         return model, TrainingState(best_epoch=training.epochs), {}
     model, state = _train(experiment, model, options, CHECKPOINT)
-    if not training.refit:
+    if not training.trains_again:
         return model, state, {}
     return model, state, {"validation": experiment.evaluator(model).evaluate("validation")}
 
@@ -158,7 +214,7 @@ def _select(
 def _refit(
     final: Experiment, options: _Options, changes: dict[str, Any], chosen: TrainingState
 ) -> tuple[keras.Model, TrainingState]:
-    """Train anew on train and validation for the epochs that validation has chosen."""
+    """Train anew on more than the training part, for the epochs that validation has chosen."""
     model, state = _train(
         final, final.build(options.devices, **changes), options, STAGES[2], epochs=chosen.best_epoch
     )
@@ -177,7 +233,7 @@ def _train(
     epochs: int | None = None,
 ) -> tuple[keras.Model, TrainingState]:
     """Train a model, if it has anything to train; ``epochs`` without validation where given."""
-    if not model.trainable_variables:
+    if not model.trainable_variables and experiment.step() is None:
         return model, TrainingState()
     features, training = experiment.features(model), experiment.recipe.training
     pretraining = experiment.recipe.pretraining
@@ -205,6 +261,7 @@ def _train(
         training,
         seed=experiment.seed,
         distribution=options.devices,
+        step=experiment.step(),
     )
     state = trainer.fit(
         None if epochs is not None else evaluator.validate,
@@ -213,6 +270,7 @@ def _train(
         resume=options.resume,
         fingerprint=options.fingerprint,
         on_epoch=options.on_epoch,
+        on_steps=options.on_steps,
     )
     experiment.task.finish(model, experiment.split.train)
     return model, state
@@ -248,7 +306,7 @@ def _record(
     state: TrainingState,
     metrics: dict[str, dict[str, float]],
     ranking: str,
-    fingerprint: str,
+    options: _Options,
     seconds: float,
 ) -> RunRecord:
     examples = state.epoch * experiment.task.num_examples(experiment.features(model), experiment.split.train)
@@ -261,7 +319,7 @@ def _record(
         protocol=", ".join(text for text in (experiment.split.protocol, ranking) if text),
         recipe=experiment.recipe.model_dump(mode="json"),
         seed=experiment.seed,
-        fingerprint=fingerprint,
+        fingerprint=options.fingerprint,
         parameters=sum(math.prod(weight.shape) for weight in model.trainable_variables),
         metrics=metrics,
         headline=experiment.task.describe(),
@@ -276,26 +334,12 @@ def _record(
         },
         precision=keras.config.dtype_policy().name,
         gradients="per row",
+        name=options.name,
+        data_fingerprint=experiment.data_fingerprint,
         **environment(),
     )
 
 
-def _forget(folder: Path, *names: str) -> None:
-    """Remove files of an earlier run, and what a killed one left of them half-written."""
-    if folder.is_dir():
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-            remove_leftovers(folder, f".{name}.")
-
-
-def _finished_run(folder: Path, fingerprint: str) -> RunRecord | None:
-    """Return the record of a finished run with the same settings and data, if there is one."""
-    if not (folder / FILE_NAME).is_file():
-        return None
-    record = RunRecord.load(folder)
-    if record.fingerprint != fingerprint:
-        raise TfzooError(
-            f"{folder} holds a finished run with other settings or other data. "
-            "Repeat its settings, choose another --output, or run again without --resume."
-        )
-    return record
+def _finished_run(folder: Path) -> RunRecord | None:
+    """Return the record of a finished run, if there is one; `refuse_another_run` has looked at it."""
+    return RunRecord.load(folder) if (folder / FILE_NAME).is_file() else None

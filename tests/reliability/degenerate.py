@@ -70,6 +70,8 @@ TASK = {
     "implicit": RANKING,
     "reconstruction": RANKING,
     "next-item": {"cutoffs": [3], "monitor": "mrr@3", "n_sample": 4},
+    "sequence": RANKING,
+    "click": {},
 }
 RATIOS = [0.6, 0.2, 0.2]
 SPLIT = {
@@ -78,12 +80,15 @@ SPLIT = {
     "implicit": {"kind": "leave-out"},
     "reconstruction": {"kind": "per-user", "ratios": RATIOS},
     "next-item": {"kind": "sessions"},
+    "sequence": {"kind": "leave-out"},
+    "click": {"kind": "random", "ratios": RATIOS},
 }
 
 
 def small_recipe(name, folder, *overrides):
     """Return a recipe of one epoch without XLA, whose compilation would take most of the time."""
-    automatic = {"vocabulary_size": "auto"} if task_of(name) == "review-rating" else {}
+    sizes = {"review-rating": ("vocabulary_size",), "click": ("field_sizes", "dense_size")}
+    automatic = dict.fromkeys(sizes.get(task_of(name), ()), "auto")
     values = {
         "builder": {**SMALL.get(name, {}), **automatic},
         "task": TASK[task_of(name)],

@@ -78,7 +78,7 @@ class Server:
     def close(self):
         """End the process."""
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(600)
         self.process.stdout.close()
 
     def _ask(self, question):

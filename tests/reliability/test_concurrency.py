@@ -243,6 +243,7 @@ def test_a_second_training_in_a_folder_is_told_who_is_there(server, ratings, unb
         assert second["status"] == 1
         assert f"seed-0 is in use: process {first} on " in second["text"]
         assert second["text"].count("error:") == 1
+        assert "interrupted run" not in second["text"].lower(), "the run that goes on is not interrupted"
         assert "Traceback" not in second["text"]
     os.kill(first, signal.SIGCONT)
     assert server.wait(first)["status"] == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.reliability.degenerate import DATA, SPLIT, interactions, small_recipe
-from tests.zoo import small, task_of
+from tests.zoo import examples_of, small, task_of
 from tfzoo.errors import DataError, TfzooError, UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import list_models
@@ -28,11 +28,14 @@ MODELS = {
     "implicit": "gmf",
     "reconstruction": "cdae",
     "next-item": "gru4rec",
+    "click": "deepfm-click",
 }
 EMPTY = "(train|validation|test) part is empty"
 NOTHING_LEFT = "no interaction is left"
 NO_NEGATIVE = "there is no negative item to draw"
+ONE_KIND = "part has no impression with(out)? a click"
 NO_SESSION = "no session of two events"
+NO_HISTORY = "no user with two events"
 DIVERGED = "Training diverged in epoch 1 at steps 1 to 2 of"
 
 # By task and data, why it is refused; everything else trains.
@@ -50,6 +53,16 @@ REFUSED = {
     ("implicit", "one item again and again"): NO_NEGATIVE,
     ("implicit", "one pair repeated"): NO_NEGATIVE,
     **{("next-item", data): NO_SESSION for data in ("one item", "one interaction", "one interaction each")},
+    **{("sequence", data): NO_HISTORY for data in ("one item", "one interaction", "one interaction each")},
+    ("sequence", "two items"): EMPTY,
+    ("click", "one interaction"): EMPTY,
+    **{
+        ("click", data): ONE_KIND
+        for data in (
+            *("one item", "one user", "one pair repeated", "two items", "equal ratings"),
+            *("one interaction each", "vast ratings"),
+        )
+    },
     **{("next-item", data): EMPTY for data in ("one user", "one pair repeated", "one moment")},
 }
 # Settings that ordinary data has too little for: what is overridden, and why it is refused if it is.
@@ -89,6 +102,7 @@ TRAINED_HERE = {
     ("reconstruction", "lists longer than the catalogue"),
     ("next-item", "one item again and again"),
     ("next-item", "no extra negatives"),
+    ("click", "one moment"),
 }
 
 
@@ -194,7 +208,8 @@ def test_every_split_of_tiny_data(task, data, kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "data"), OTHER_MODELS[::STEP])
 def test_every_model_on_tiny_data(name, data, tmp_path):
-    reason = attempt(name, data, tmp_path)
+    examples = [f"task.{key}={value}" for key, value in examples_of(name).items()]
+    reason = attempt(name, data, tmp_path, *examples)
     # Models of one task differ in what they can learn, not in what they refuse; closed forms cannot diverge.
     expected = REFUSED.get((task_of(name), data))
     if expected == DIVERGED and not small(name).trainable_variables:

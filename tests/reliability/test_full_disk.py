@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import seed_of
 from tests.reliability.harness import command, half_versions, leftovers, outcome, visible_versions
 
 pytestmark = pytest.mark.slow
@@ -27,9 +28,9 @@ def one_error(answer):
 def test_files_that_cannot_grow(server, ratings, unbroken, tmp_path):
     expected, _ = unbroken(*AVERAGED, more=NO_EXPORT)
     arguments = command(ratings, tmp_path, *AVERAGED, resume=True, more=NO_EXPORT)
-    folder = tmp_path / "runs" / "pmf-toy-paper" / "seed-0"
     for limit, file, left in ((5_000, "checkpoint.npz", []), (20_000, "model.keras", ["checkpoint.npz"])):
         line = one_error(server.run(arguments, limit=limit))
+        folder = seed_of(tmp_path / "runs", "pmf-toy-paper")
         assert f"Cannot write {folder / file}: File too large. " in line
         assert "--resume" in line
         assert [path.name for path in folder.iterdir()] == left

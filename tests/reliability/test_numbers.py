@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 
 import tfzoo.runs
+from tests.places import seed_of
 from tests.reliability.degenerate import DATA, small_recipe
 from tests.zoo import table, task_of
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler
-from tfzoo.data.pipelines import PADDING, gather
+from tfzoo.data.pipelines import PADDING, BatchPlan, gather
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, TfzooError, UsageError
 from tfzoo.evaluation.comparison import paired_bootstrap
@@ -67,7 +68,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_checkp
         r"training loss is not finite\. Try a smaller training\.learning_rate",
     ):
         run(experiment, tmp_path / "runs")
-    folder = tmp_path / "runs" / f"{name}-table-tiny" / "seed-0"
+    folder = seed_of(tmp_path / "runs", f"{name}-table-tiny")
     assert [path.name for path in folder.iterdir()] == ["checkpoint.npz"]
     state, groups = load_checkpoint(folder / "checkpoint.npz", experiment.fingerprint())
     assert (state.epoch, len(state.history)) == (2, 2)
@@ -103,7 +104,9 @@ def test_the_block_of_steps_that_went_wrong_is_found(tmp_path):
     train = replace(experiment.split.train, rating=ratings)
     model = experiment.build()
     features, settings = experiment.features(model), experiment.recipe.training
-    order = next(iter(experiment.task.train_dataset(features, train, batch_size=len(train), seed=0)))
+    order = next(
+        iter(experiment.task.train_dataset(features, train, BatchPlan(batch_size=len(train), seed=0)))
+    )
     place = int(np.argmax(order[1]["rating"][0].numpy() > 1e30))
     first = place // 4 // 3 * 3 + 1
     steps = -(-len(train) // 4)
@@ -208,7 +211,7 @@ def test_all_ids_of_batches_lie_in_their_tables(name, tmp_path):
     model, train = experiment.build(), experiment.split.train
     features = experiment.features(model)
     steps = experiment.task.steps_per_epoch(features, train, 6)
-    dataset = experiment.task.train_dataset(features, train, batch_size=6, seed=0, steps_per_block=4)
+    dataset = experiment.task.train_dataset(features, train, BatchPlan(batch_size=6, seed=0, block=4))
     most = {"user_id": train.num_users, "item_id": train.num_items, "negative_id": train.num_items}
     most |= {"negatives": train.num_items}
     padded = 0

@@ -15,6 +15,7 @@ from tfzoo.runs import run_folder
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe, parse
+from tfzoo.training.yaml_text import parse_yaml
 
 LAUGHS = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -41,7 +42,10 @@ RECIPES = {
     "number as a key": ("1: 2\n", "unknown key|keys should be strings|'1'"),
     "brackets without end": ("[" * 50_000, "is not valid YAML: maximum recursion depth exceeded"),
     "braces without end": ("{a: " * 20_000, "is not valid YAML: maximum recursion depth exceeded"),
-    "date that is none": ("training: {epochs: 2024-13-45}\n", "is not valid YAML: month must be in 1..12"),
+    "date": (
+        "training: {epochs: 2024-12-05}\n",
+        "unable to parse string as an integer",
+    ),
     "number of 5,000 digits": (
         f"training: {{epochs: {'9' * 5000}}}\n",
         "is not valid YAML: Exceeds the limit",
@@ -63,10 +67,10 @@ def test_hostile_recipes_are_refused(tmp_path: Path, name: str) -> None:
     text, message = RECIPES[name]
     path = tmp_path / "own.yaml"
     path.write_text(text, encoding="utf-8")
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UsageError, match=f"(?s){message}") as caught:
         load_recipe("pmf", "toy", str(path))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert len(str(caught.value)) < 1000 + len(str(path))
     assert "\n" not in str(caught.value)
 
@@ -74,10 +78,10 @@ def test_hostile_recipes_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_recipe_of_10_mb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("# comment\n" * 1_000_000)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(UsageError, match=r"own\.yaml is larger than 1,048,576 bytes"):
         load_recipe("pmf", "toy", str(path))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_recipes_that_are_no_files(tmp_path: Path) -> None:
@@ -88,9 +92,7 @@ def test_recipes_that_are_no_files(tmp_path: Path) -> None:
             load_recipe("pmf", "toy", str(name))
 
 
-@pytest.mark.parametrize(
-    "value", ["*x", "!!python/name:os.system", "[" * 50_000, "2024-13-45", "{a: 1, a: 2}"]
-)
+@pytest.mark.parametrize("value", ["*x", "!!python/name:os.system", "[" * 50_000, "{a: 1, a: 2}"])
 def test_hostile_overrides_are_refused(value: str) -> None:
     with pytest.raises(UsageError, match=r"--set training\.epochs=.*the value is not valid YAML"):
         load_recipe("pmf", "toy", overrides=[f"training.epochs={value}"])
@@ -167,7 +169,10 @@ def record(**changes: Any) -> dict[str, Any]:
         **dict.fromkeys(
             ("model", "task", "dataset", "protocol", "fingerprint", "headline", "precision"), "x"
         ),
-        **{key: {} for key in ("data", "recipe", "metrics", "timing", "hardware", "versions")},
+        **{key: {} for key in ("data", "hardware", "versions")},
+        "recipe": {"name": "x"},
+        "metrics": {"test": {}},
+        "timing": {"train_seconds": 0},
         **dict.fromkeys(("seed", "parameters", "best_epoch"), 0),
         **dict.fromkeys(("paper", "peak_memory_mb", "commit"), None),
         "history": [],
@@ -176,9 +181,50 @@ def record(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("key", ["model", "dataset"])
-@pytest.mark.parametrize("name", ["../../evil", "/etc", "a\\b", "a\0b", "n" * 81])
+@pytest.mark.parametrize("name", ["../../evil", "/etc", "a\\b", "a\0b", "n" * 81, "..", ".", "", " "])
 def test_a_record_cannot_lead_an_export_elsewhere(tmp_path: Path, key: str, name: str) -> None:
     RunRecord.model_validate(record())
     (tmp_path / "record.json").write_text(RunRecord.model_construct(**record(**{key: name})).text())
     with pytest.raises(TfzooError, match="is not a run record"):
         RunRecord.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("010", 10),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("1:30", "1:30"),
+        ("2024-01-01", "2024-01-01"),
+        ("1e-3", 0.001),
+        ("-.5", -0.5),
+        ("+7", 7),
+        ("True", True),
+        ("~", None),
+        ("", None),
+        ("[1, no, .inf]", [1, "no", float("inf")]),
+    ],
+)
+def test_plain_values_are_those_of_yaml_1_2(text: str, value: Any) -> None:
+    found = parse_yaml(text, "here")
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.epochs=true",
+        "training.epochs=1:30",
+        "training.learning_rate=true",
+        "training.patience=false",
+        "filter.min_rating=yes",
+        "builder.embedding_dim=true",
+        "builder.lookup_l2=true",
+    ],
+)
+def test_what_is_no_number_is_no_size(override: str) -> None:
+    with pytest.raises(UsageError, match=override.partition("=")[0].rpartition(".")[2]):
+        load_recipe("pmf", "", overrides=[override])

@@ -51,6 +51,7 @@ def test_defaults():
         "patience": 10,
         "restore_best": True,
         "validate_every": 1,
+        "fit_on": "train",
         "refit": False,
         "average": 0.0,
         "steps_per_call": None,
@@ -70,6 +71,8 @@ def measured(recipe):
     settings = task.Settings(**recipe.task)
     if task.evaluation == "rating":
         return {"rmse", "mae"}
+    if task.evaluation == "click":
+        return {"auc", "log_loss"}
     return {f"{metric}@{cutoff}" for metric in settings.measured() for cutoff in settings.cutoffs}
 
 
@@ -95,7 +98,7 @@ def test_every_model_has_the_recipe_paper():
 def test_a_protocol_says_how_data_is_filtered_divided_and_measured(protocol):
     text = (files("tfzoo.recipes") / "protocols" / f"{protocol}.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    assert values.keys() <= {"filter", "split", "task"}
+    assert values.keys() <= {"filter", "split", "task", "training"}
     recipe = load_recipe("ease", "ml-1m", "paper", protocol=protocol)
     assert recipe.name == f"paper-{protocol}"
     assert recipe.reported is None
@@ -113,6 +116,24 @@ def test_the_values_of_a_recipe_win_over_its_protocol(recipe_file):
     assert recipe.name == "own"
     changed = load_recipe("gmf", "toy", path, protocol="leave-one-out", overrides=["split.leave=3"])
     assert (changed.split.leave, changed.split.negatives) == (3, None)
+
+
+def test_no_model_is_refitted_with_held_out_users():
+    for model in ("popularity", "item-knn", "ease"):
+        assert load_recipe(model, "ml-1m").training.refit
+        assert not load_recipe(model, "ml-1m", protocol="strong-generalization").training.refit
+
+
+@pytest.mark.parametrize("dataset", ["ml-100k", "amazon-musical-instruments", "reviews"])
+def test_models_of_reviews_and_of_ratings_are_measured_on_one_split(dataset, recipe_file):
+    ratios = (0.8, 0.1, 0.1) if dataset.startswith("amazon") else (0.7, 0.15, 0.15)
+    for model in ("deepconn", "adrs", "baseline", "biased-mf", "item-knn-rating"):
+        for recipe in ("paper", "tuned"):
+            assert load_recipe(model, dataset, recipe).split.ratios == ratios
+    own = recipe_file({"split": {"kind": "k-fold"}})
+    assert load_recipe("baseline", dataset, own).split.kind == "k-fold"
+    cold = load_recipe("baseline", dataset, overrides=["split.cold=drop"]).split
+    assert (cold.ratios, cold.cold) == (ratios, "drop")
 
 
 def test_an_unknown_protocol_is_refused(recipe_file):

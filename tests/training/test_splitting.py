@@ -54,6 +54,40 @@ def test_without_a_fold_the_seeds_are_the_folds_of_one_partition(toy):
     assert pairs(by_seed[0].test) != pairs(by_seed[3].test)
 
 
+def test_the_parts_of_a_given_split_are_filtered(toy, monkeypatch):
+    rows = np.arange(len(toy))
+    published = Split(toy.take(rows[:200]), toy.take(rows[200:250]), toy.take(rows[250:]), "published")
+
+    def find(source, *_, **__):
+        assert len(source) == len(toy)
+        return published
+
+    monkeypatch.setattr(module, "given_split_of", find)
+    chosen = FilterSettings(min_rating=4, min_user_interactions=4)
+    kept = apply_filter(toy, chosen)
+    split = make_split(toy, SplitSettings(kind="given", name="u1"), 0, chosen)
+    assert split.protocol == "published, then filtered"
+    expected = set(zip(kept.users.decode(kept.user_id), kept.items.decode(kept.item_id), strict=True))
+    found = []
+    for part, whole in (
+        (split.train, rows[:200]),
+        (split.validation, rows[200:250]),
+        (split.test, rows[250:]),
+    ):
+        assert part.ratings.min() >= 4
+        assert (part.users, part.items) == (kept.users, kept.items)
+        raw = set(zip(part.users.decode(part.user_id), part.items.decode(part.item_id), strict=True))
+        source = toy.take(whole)
+        assert raw == expected & set(
+            zip(source.users.decode(source.user_id), source.items.decode(source.item_id), strict=True)
+        )
+        found += raw
+    assert set(found) == expected
+    assert len(found) == len(kept) < len(toy)
+    # Where nothing is dropped, the parts are the published ones.
+    assert make_split(toy, SplitSettings(kind="given", name="u1"), 0, FilterSettings()) is published
+
+
 def test_a_given_split_is_asked_for_by_name(toy, monkeypatch):
     rows = np.arange(len(toy))
     published = Split(toy.take(rows[:200]), toy.take(rows[200:250]), toy.take(rows[250:]), "published")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfzoo.data.pipelines import shuffled_blocks
+from tfzoo.data.pipelines import BatchPlan, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, TfzooError
 from tfzoo.evaluation import validate_ratings
@@ -18,6 +18,7 @@ from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
 from tfzoo.tasks.pair_features import SIDES, PairFeatures
 from tfzoo.training.checkpoint import load_checkpoint
 from tfzoo.training.optimizers import GRU4RecAdagrad, build_optimizer
+from tfzoo.training.phases import PhaseRunner
 from tfzoo.training.settings import WITH_MOMENTUM, TrainingSettings
 from tfzoo.training.trainer import Trainer
 
@@ -95,7 +96,7 @@ def pmf_gradient_step(tables, user, item, rating, rate):
 def batches_of(interactions, batch_size, seed, epochs):
     """Return the row numbers of each batch, without padding."""
     steps = math.ceil(len(interactions) / batch_size)
-    blocks = shuffled_blocks(len(interactions), batch_size, seed=seed).take(steps * epochs)
+    blocks = shuffled_blocks(len(interactions), BatchPlan(batch_size, seed)).take(steps * epochs)
     return [block[0][block[0] >= 0] for block in blocks.as_numpy_iterator()]
 
 
@@ -152,6 +153,13 @@ def test_how_many_steps_a_call_runs_changes_nothing(toy):
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_the_steps_of_an_epoch_are_told(toy):
+    trainer = make_trainer(toy, batch_size=100, steps_per_call=2, jit_compile=False, epochs=2)
+    told = []
+    trainer.fit(None, on_steps=lambda done, steps: told.append((done, steps)))
+    assert told == [(0, 3), (2, 3), (3, 3)] * 2
 
 
 def test_batches_larger_than_the_data_work(toy):
@@ -484,12 +492,12 @@ def test_a_state_goes_from_step_to_step_and_starts_anew_with_every_epoch(toy, st
 
 def test_xla_is_left_out_where_it_cannot_be_used_or_does_not_help(toy):
     trainer = make_trainer(toy, jit_compile=None)
-    assert trainer._use_xla()
+    assert trainer.uses_xla()
     trainer.features.supports_jit = False
-    assert not trainer._use_xla()
-    assert make_trainer(toy, jit_compile=True)._use_xla()
+    assert not trainer.uses_xla()
+    assert make_trainer(toy, jit_compile=True).uses_xla()
     if not tf.config.get_visible_devices("GPU"):
-        assert not make_trainer(toy, "dcf", options={"tower_units": (6, 4)}, jit_compile=None)._use_xla()
+        assert not make_trainer(toy, "dcf", options={"tower_units": (6, 4)}, jit_compile=None).uses_xla()
 
 
 def test_a_compiled_update_of_the_weights_is_the_plain_one(toy, monkeypatch):
@@ -502,7 +510,7 @@ def test_a_compiled_update_of_the_weights_is_the_plain_one(toy, monkeypatch):
     whole, found = tf.function, []
     monkeypatch.setattr(tf, "function", function)
     for least in (1, 10**9):
-        monkeypatch.setattr("tfzoo.training.trainer.WEIGHTS_COMPILED_FROM", least)
+        monkeypatch.setattr("tfzoo.training.gradient_step.WEIGHTS_COMPILED_FROM", least)
         options = {"tower_units": (6, 4), "input_dropout": 0.2}
         settings = {"optimizer": "adam", "learning_rate": 0.01, "average": 0.9, "epochs": 2}
         trainer = make_trainer(toy, "dcf", options=options, jit_compile=None, **settings)
@@ -602,7 +610,7 @@ def ids_of(interactions):
 
 
 def test_the_end_does_not_wait_for_the_tuning_of_pipelines(toy):
-    assert make_trainer(toy)._dataset(0).options().autotune.enabled is False
+    assert make_trainer(toy).source.dataset(BatchPlan(8, 0)).options().autotune.enabled is False
 
 
 def test_a_batch_is_no_larger_than_the_data(toy):
@@ -612,7 +620,10 @@ def test_a_batch_is_no_larger_than_the_data(toy):
         assert trainer.fit(None).epoch == 3
     for one, other in zip(weights_of(whole), weights_of(larger), strict=True):
         np.testing.assert_array_equal(one, other)
-    shapes = {tuple(spec.shape) for spec in larger._dataset(0).element_spec[0].values()}
+    shapes = {
+        tuple(spec.shape)
+        for spec in larger.source.dataset(BatchPlan(larger.source.batch_size, 0)).element_spec[0].values()
+    }
     assert shapes == {(1, len(toy))}
 
 
@@ -628,7 +639,7 @@ def test_a_batch_is_no_larger_than_the_data(toy):
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_trainings_do_not_pile_up_in_memory(toy, monkeypatch, precision, settings):
     keras.config.set_dtype_policy(precision)
-    compile_block, compiled = Trainer._compile_block, []
+    compile_block, compiled = PhaseRunner.compile_block, []
 
     def watched(self, dataset):
         block = compile_block(self, dataset)
@@ -636,7 +647,7 @@ def test_trainings_do_not_pile_up_in_memory(toy, monkeypatch, precision, setting
         compiled.append(weakref.ref(block.graph))
         return block
 
-    monkeypatch.setattr(Trainer, "_compile_block", watched)
+    monkeypatch.setattr(PhaseRunner, "compile_block", watched)
     # Something may still look at the last one; what matters is that they do not pile up.
     for _ in range(2):
         make_trainer(toy, **settings).fit(None)

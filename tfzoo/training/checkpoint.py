@@ -11,6 +11,7 @@ from typing import IO, Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from tfzoo.errors import TfzooError
 from tfzoo.files import temporary_folder, write_atomically, writing
@@ -35,6 +36,9 @@ class TrainingState:
     best_value: float = float("inf")
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+
+
+_STATE = TypeAdapter(TrainingState)
 
 
 def save_checkpoint(path: Path, state: TrainingState, groups: dict[str, Arrays], fingerprint: str) -> None:
@@ -66,19 +70,51 @@ def load_checkpoint(path: Path | IO[bytes], fingerprint: str) -> tuple[TrainingS
     try:
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(str(archive["meta"]))
+            known, state = str(meta["fingerprint"]), _STATE.validate_python(meta["state"])
             groups = {
                 name: [archive[f"{name}/{i}"] for i in range(size)] for name, size in meta["sizes"].items()
             }
+        if not 0 <= state.best_epoch <= state.epoch == len(state.history):
+            raise ValueError("its epochs and its history do not fit each other")
+        if any(array.dtype.kind not in "biuf" for group in groups.values() for array in group):
+            raise ValueError("it holds arrays that are no numbers")
     except Exception as error:
         raise TfzooError(
-            f"The checkpoint {path} cannot be read ({error}). Run again without --resume."
+            f"The checkpoint {path} cannot be read ({_first_line(error)}). Run again without --resume."
         ) from error
-    if meta["fingerprint"] != fingerprint:
+    if known != fingerprint:
         raise TfzooError(
             f"The checkpoint {path} belongs to a run with other settings or other data. "
-            "Repeat the settings it was started with, or run again without --resume."
+            "Repeat the settings it was started with, or give --overwrite instead of --resume."
         )
-    return TrainingState(**meta["state"]), groups
+    return state, groups
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def checkpoint_fingerprint(path: Path) -> str | None:
+    """Return what a checkpoint was made with; None where there is none, or none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return str(json.loads(str(archive["meta"]))["fingerprint"])
+    except Exception:
+        # Nothing can go on from a damaged file, whichever way it is damaged.
+        return None
+
+
+def check_groups(groups: dict[str, Arrays], variables: dict[str, list[Any]]) -> None:
+    """Raise `TfzooError` unless a checkpoint has an array for every variable, and no others."""
+    found = {name: [array.shape for array in group] for name, group in groups.items()}
+    expected = {name: [tuple(one.shape) for one in group] for name, group in variables.items()}
+    wrong = sorted({name for name in {*found, *expected} if found.get(name) != expected.get(name)})
+    if wrong:
+        raise TfzooError(
+            f"The checkpoint does not fit this training (its {', '.join(wrong)}), though it has the same "
+            "settings and data: another version of the program wrote it, or it was changed. Run again "
+            "without --resume."
+        )
 
 
 def save_model(model: keras.Model, path: Path) -> None:

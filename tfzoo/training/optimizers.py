@@ -161,3 +161,10 @@ def gradients_of_rows(optimizer: keras.Optimizer, gradients: list[Any]) -> list[
     if plain_sgd or isinstance(inner, (LazyAdam, LazyAdagrad, GRU4RecAdagrad)):
         return gradients
     return [tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+
+
+def copies_while_training(settings: TrainingSettings) -> int:
+    """Return how many arrays of the size of a trained weight training holds beside it, at least."""
+    of_optimizer = {"sgd": 0, "adagrad": 1, "lazy-adagrad": 1, "gru4rec-adagrad": 1, "rmsprop": 1}
+    kept = bool(settings.restore_best) + bool(settings.average)
+    return of_optimizer.get(settings.optimizer, 2) + bool(settings.momentum) + kept

@@ -8,32 +8,60 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
+from tfzoo.discovery import list_protocols as list_protocols
+from tfzoo.discovery import list_recipes as list_recipes
 from tfzoo.errors import UsageError, nearest
+from tfzoo.inputs import automatic_arguments
 from tfzoo.models import ModelInfo, model_info
 from tfzoo.models.registry import check_options
 from tfzoo.tasks import get_task
-from tfzoo.training.settings import Recipe, parse
+from tfzoo.training.changes import changed_settings
+from tfzoo.training.settings import Recipe, Reported, is_number, parse
 from tfzoo.training.yaml_text import parse_yaml, read_yaml
 
 AUTO = "auto"
+# Says which tables the runs of a recipe are part of; no setting.
+_TABLES = "tables"
 
 
-def list_recipes(model: str) -> list[str]:
-    """Return the names of the recipes that the package has for ``model``."""
-    folder = files("tfzoo.recipes") / model
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+def declared_tables(model: str) -> list[tuple[str, str, str]]:
+    """Return the runs that recipes of ``model`` name under ``tables``, which are part of tables by that.
+
+    Returns:
+        Name of the table, name of the data set and name of the recipe of each.
+
+    Raises:
+        UsageError: ``tables`` does not map names of tables to lists of data sets.
+    """
+    runs = []
+    for recipe in list_recipes(model):
+        tables = _read(model_info(model), recipe)[1].get(_TABLES, {})
+        if not isinstance(tables, dict) or not all(isinstance(names, list) for names in tables.values()):
+            raise UsageError(
+                f"recipe '{recipe}' of {model}: '{_TABLES}' must hold lists of data sets by the name of a "
+                f"table, such as quick: [ml-100k]. Received {tables!r}."
+            )
+        runs += [(table, str(dataset), recipe) for table, names in tables.items() for dataset in names]
+    return runs
 
 
-def list_protocols() -> list[str]:
-    """Return the names of the protocols of the package: filter, split and cutoffs by one name."""
-    entries = (files("tfzoo.recipes") / "protocols").iterdir()
-    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+def reported_runs(model: str) -> list[tuple[str, str, Reported]]:
+    """Return the printed figures that the recipes of ``model`` hold for single data sets.
+
+    Returns:
+        Name of the data set, name of the recipe, and the figures; those that a recipe inherits are left
+        out, as they stand with the recipe that it builds on.
+    """
+    runs = []
+    for recipe in list_recipes(model):
+        per_dataset = _read(model_info(model), recipe)[1].get("datasets") or {}
+        for dataset, values in per_dataset.items():
+            reported = load_recipe(model, dataset, recipe).reported if "reported" in (values or {}) else None
+            if reported is not None:
+                runs.append((str(dataset), recipe, reported))
+    return runs
 
 
 def load_recipe(
@@ -55,47 +83,112 @@ def load_recipe(
             it becomes part of the recipe's name.
 
     Returns:
-        The resolved recipe.
+        The resolved recipe; its ``changes`` say what is not as in the recipe that has the name.
 
     Raises:
         UsageError: unknown model, recipe, protocol, key, or a value of the wrong type.
     """
     info = model_info(model)
+    name, values = _values(info, dataset, recipe, protocol)
+    where = f"recipe '{name}' of {model}"
+    overrides, of_package = list(overrides), recipe
+    if _is_file(recipe) and Path(recipe).stem in list_recipes(model):
+        # A file of one's own that is named as a recipe of the package is a change of that.
+        of_package = Path(recipe).stem
+    if not overrides and of_package == recipe:
+        return _check(info, values, where)
+    base = values if of_package == recipe else _values(info, dataset, of_package, protocol)[1]
+    base = copy.deepcopy(base)
+    for override in overrides:
+        _override(values, override)
+    changed = _check(info, values, where)
+    changes = changed_settings(_check(info, base, where), changed)
+    return changed.model_copy(update={"changes": changes})
+
+
+def recorded_recipe(values: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe of a record; raises `UsageError` where this version would not take its settings.
+
+    Settings that older records lack are left out of it, so that its fingerprint stays what it was.
+
+    Args:
+        values: of the record.
+        where: what to name in messages.
+    """
+    recipe: Recipe = parse(Recipe, values, where)
+    _check(model_info(recipe.model), {key: value for key, value in values.items() if key != "changes"}, where)
+    return recipe
+
+
+def _values(info: ModelInfo, dataset: str, recipe: str, protocol: str | None) -> tuple[str, dict[str, Any]]:
+    """Return the name and the values of a recipe, with what it builds on and the protocol, unchecked."""
     name, values = _read(info, recipe)
+    values.pop(_TABLES, None)
     bases = [recipe]
     while "base" in values:
         bases.append(str(values.pop("base")))
         if bases[-1] in bases[:-1]:
             raise UsageError(f"Recipes build on each other without end: {' -> '.join(bases)}.")
         inherited = _read(info, bases[-1])[1]
+        inherited.pop(_TABLES, None)
+        # It is of the settings of the base.
+        inherited.pop("budget", None)
         if "description" in values:
             # What the base says of its settings for a data set is not true of those that build on them.
             inherited = _without_descriptions(inherited)
         values = _merge(inherited, values)
-    values = _for_dataset(values, dataset, f"recipe '{name}' of {model}")
+    values = _for_dataset(values, dataset, f"recipe '{name}' of {info.name}")
     own_protocol = values.pop("protocol", None)
     if protocol is not None:
         values = _merge({**values, "filter": {}, "split": {}, "reported": None}, _protocol(protocol))
         name = f"{name}-{protocol}"
     elif own_protocol is not None:
         values = _merge(_protocol(str(own_protocol)), values)
-    values = {**values, "model": model, "name": name}
-    for override in overrides:
-        _override(values, override)
-    settings: Recipe = parse(Recipe, values, f"recipe '{name}' of {model}")
+    if "split" not in values and get_task(info.task).predicts_ratings:
+        values["split"] = _split_of(dataset)
+    return name, {**values, "model": info.name, "name": name}
+
+
+def _check(info: ModelInfo, values: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe that the values stand for; raises `UsageError` as `load_recipe`."""
+    if "changes" in values:
+        raise UsageError(f"{where}: 'changes' is not a setting; it is worked out.")
+    settings: Recipe = parse(Recipe, values, where)
+    name = settings.name
     if settings.pretraining is not None and info.pretraining is None:
         raise UsageError(
-            f"recipe '{name}': model '{model}' has no parts to pre-train; leave 'pretraining' out."
+            f"recipe '{name}': model '{info.name}' has no parts to pre-train; leave 'pretraining' out."
         )
     task_class = get_task(info.task)
-    task = parse(task_class.Settings, settings.task, f"recipe '{name}' of {model}, task")
-    builder = _check_builder(info, settings.builder, name, task_class.automatic)
-    return settings.model_copy(update={"task": task.model_dump(mode="json"), "builder": builder})
+    task = parse(task_class.Settings, settings.task, f"{where}, task")
+    builder = _check_builder(info, settings.builder, name, (*task_class.automatic, *automatic_arguments()))
+    step = _check_step(info, settings.step, where)
+    return settings.model_copy(
+        update={"task": task.model_dump(mode="json"), "builder": builder, "step": step}
+    )
+
+
+def fit_on_all(overrides: Iterable[str]) -> list[str]:
+    """Return further overrides, by which the final model is trained on every interaction.
+
+    Args:
+        overrides: those that are given, see `load_recipe`. Epochs among them are trained as they are;
+            without, validation chooses how many first.
+    """
+    given = any(text.partition("=")[0].strip() == "training.epochs" for text in overrides)
+    as_given = ["training.patience=null", "training.restore_best=false"] if given else []
+    return ["training.fit_on=all", *as_given]
 
 
 def resolve_builder(recipe: Recipe, automatic: dict[str, Any]) -> dict[str, Any]:
     """Replace each ``auto`` among the builder's arguments by the task's value."""
     return {key: automatic[key] if value == AUTO else value for key, value in recipe.builder.items()}
+
+
+def _split_of(dataset: str) -> dict[str, Any]:
+    """Return how the ratings of a data set are divided where a recipe does not say."""
+    text = (files("tfzoo.recipes") / "splits.yaml").read_text(encoding="utf-8")
+    return dict(parse_yaml(text, "splits.yaml").get(dataset, {}))
 
 
 def _protocol(name: str) -> dict[str, Any]:
@@ -108,7 +201,7 @@ def _protocol(name: str) -> dict[str, Any]:
 
 def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
     path = Path(recipe)
-    if path.suffix in (".yaml", ".yml"):
+    if _is_file(recipe):
         return path.stem, _groups(read_yaml(path), str(path))
     known = list_recipes(info.name)
     if recipe not in known:
@@ -118,6 +211,10 @@ def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
         )
     text = (files("tfzoo.recipes") / info.name / f"{recipe}.yaml").read_text(encoding="utf-8")
     return recipe, _groups(parse_yaml(text, recipe), recipe)
+
+
+def _is_file(recipe: str) -> bool:
+    return Path(recipe).suffix in (".yaml", ".yml")
 
 
 def _groups(values: Any, where: str) -> dict[str, Any]:
@@ -142,9 +239,14 @@ def _for_dataset(values: dict[str, Any], dataset: str, where: str) -> dict[str, 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = copy.deepcopy(base)
+    if "min_rating" in changes:
+        # Another threshold is of the scale that is said beside it, if any.
+        merged.pop("min_rating_of", None)
     for key, value in changes.items():
-        # Figures of another source are another statement: nothing of the old one belongs to it.
+        # Figures of another source are another statement: nothing of the old one belongs to it. Nor are
+        # the ranges of two searches one space.
         replaced = key == "reported" and isinstance(value, dict) and "source" in value
+        replaced |= key == "search"
         both = isinstance(value, dict) and isinstance(merged.get(key), dict) and not replaced
         merged[key] = _merge(merged[key], value) if both else value
     return merged
@@ -175,7 +277,19 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise UsageError(f"--set {override}: '{group}' is a value, not a group.")
         target = inner
+    if name == "min_rating":
+        target.pop("min_rating_of", None)
     target[name] = parse_yaml(text, f"--set {override}: the value")
+
+
+def _check_step(info: ModelInfo, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Check the settings of a model's own step, and fill in what is left out."""
+    if info.step is None:
+        if values:
+            raise UsageError(f"{where}: '{info.name}' has no training step of its own; leave 'step' out.")
+        return {}
+    settings: BaseModel = parse(info.step.Settings, values, f"{where}, step")
+    return settings.model_dump(mode="json")
 
 
 def _check_builder(
@@ -193,5 +307,10 @@ def _check_builder(
     fields: dict[str, Any] = {key: (hints[key], ...) for key in options if key not in automatic}
     schema = create_model("Builder", __config__=ConfigDict(extra="forbid"), **fields)
     given = {key: value for key, value in options.items() if key not in automatic}
+    for key, value in given.items():
+        if isinstance(value, bool) and is_number(hints[key]):
+            raise UsageError(
+                f"recipe '{recipe}' of {info.name}, builder: '{key}' is a number. Received {value}."
+            )
     checked = parse(schema, given, f"recipe '{recipe}' of {info.name}, builder").model_dump(mode="json")
     return {key: AUTO if key in automatic else checked[key] for key in options}

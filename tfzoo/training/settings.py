@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tfzoo.errors import UsageError, nearest
+from tfzoo.training.search import Budget, Range
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -14,12 +23,61 @@ LONGEST_NAME = 80
 LONGEST_SHOWN = 200
 WITH_MOMENTUM = ("sgd", "rmsprop", "gru4rec-adagrad")
 LAZY = ("lazy-adam", "lazy-adagrad")
+# What a protocol says of a model that was trained anew on train and validation together.
+REFITTED = ", refitted with validation"
+
+# What a recipe says of itself, without which a run is the same.
+UNCOUNTED = ("reported", "description", "leaks", "changes", "search", "budget")
+
+ADDED = "added_later"
+WORKED_OUT = "worked_out"
+
+
+def added(default: Any) -> Any:
+    """Declare a setting that older recipes, records and checkpoints do not have.
+
+    At its default a run is what it was before there was the setting, and so is its fingerprint.
+    """
+    return Field(default=default, json_schema_extra={ADDED: True})
+
+
+def is_number(annotation: Any) -> bool:
+    """Tell whether a type takes numbers and no truth values."""
+    options = {annotation, *get_args(annotation)}
+    return bool(options & {int, float}) and bool not in options
+
+
+def canonical(settings: BaseModel) -> dict[str, Any]:
+    """Return settings as JSON values, without those that were `added` later and have their default.
+
+    Nor are those there from which others are worked out.
+    """
+    values = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(field.json_schema_extra, dict) and WORKED_OUT in field.json_schema_extra:
+            del values[name]
+        elif isinstance(field.json_schema_extra, dict) and ADDED in field.json_schema_extra:
+            if value == field.get_default(call_default_factory=True):
+                del values[name]
+        elif isinstance(value, BaseModel):
+            values[name] = canonical(value)
+    return values
 
 
 class Settings(BaseModel):
     """Base of all groups of settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` where a number is expected, for which Python takes it as 1."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and is_number(annotation):
+            raise ValueError("a number is expected")
+        return value
 
 
 class FilterSettings(Settings):
@@ -29,6 +87,8 @@ class FilterSettings(Settings):
         min_rating: keep ratings of at least this much; for the tasks that learn from implicit
             feedback it says which ratings are positive. null keeps all, as does data without
             ratings.
+        min_rating_of: lowest and highest rating of the scale that `min_rating` is of; on data of another
+            scale the threshold moves to the same place of that. null for a threshold as it is.
         min_user_interactions: then drop users with fewer interactions.
         min_item_interactions: then drop items with fewer interactions.
         iterate: repeat both until nothing more is dropped.
@@ -38,6 +98,15 @@ class FilterSettings(Settings):
     min_user_interactions: Annotated[int, Field(ge=0)] = 0
     min_item_interactions: Annotated[int, Field(ge=0)] = 0
     iterate: bool = False
+    # Worked out before anything else: what counts is the threshold that comes of it.
+    min_rating_of: tuple[float, float] | None = Field(default=None, json_schema_extra={WORKED_OUT: True})
+
+    @field_validator("min_rating_of")
+    @classmethod
+    def _check_scale(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and not scale[0] < scale[1]:
+            raise ValueError("a lower and a higher rating are expected")
+        return scale
 
 
 class SplitSettings(Settings):
@@ -112,6 +181,9 @@ class TrainingSettings(Settings):
         jit_compile: compile the training step with XLA; null for wherever it helps. It never is
             where the batches differ in shape.
         checkpoint_seconds: least time between two checkpoints.
+        fit_on: ``train``, or ``all``: once validation has chosen the epoch, train anew on every interaction
+            for as many epochs, for a model that is put to use. Nothing is held out then, so that such a
+            run has no test figures.
     """
 
     optimizer: Literal[
@@ -139,6 +211,17 @@ class TrainingSettings(Settings):
     steps_per_call: Count | None = None
     jit_compile: bool | None = None
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
+    fit_on: Literal["train", "all"] = added("train")
+
+    @property
+    def trains_again(self) -> bool:
+        """Whether the final model is trained anew, on more than the training part."""
+        return self.refit or self.fit_on == "all"
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether validation decides how long to train, or which weights to keep."""
+        return self.patience is not None or self.restore_best
 
     @model_validator(mode="after")
     def _check_momentum(self) -> TrainingSettings:
@@ -176,14 +259,22 @@ class Reported(Settings):
         source: table or section they stand in.
         metrics: metric name -> value.
         remark: why ours differ, where that is known.
-        comparable: the figures are of the same protocol and metric as ours; if not, they are
-            printed beside ours without a verdict.
+        comparable: the figures are of the same split, training data and metric as ours; if not, they
+            are printed beside ours without a verdict.
+        model: whose figures they are; null for the recipe's own model, and no other is taken.
+        settings: whether the recipe has the settings that the figures were printed with: ``same``,
+            ``other``, or ``defaults`` for a tuned recipe beside another library's defaults; null for
+            ``same`` in a recipe named ``paper``, and ``other`` in all others.
+        known: ``read`` in the source, or ``from memory``; null where nobody has said.
     """
 
     source: str
     metrics: dict[str, float]
     remark: str = ""
     comparable: bool = True
+    model: str | None = added(None)
+    settings: Literal["same", "defaults", "other"] | None = added(None)
+    known: Literal["read", "from memory"] | None = added(None)
 
 
 class Recipe(Settings):
@@ -198,9 +289,15 @@ class Recipe(Settings):
         filter: which interactions are used.
         split: how the data is divided.
         task: settings of the model's task.
+        step: settings of the model's own training step, where it has one.
         training: how the weights are found.
         pretraining: how the model's parts are trained first; null to start from random weights.
         reported: what the paper prints for this model and data set, if it does.
+        leaks: test data reaches the model on purpose, to measure what that gives; such runs are never
+            ranked, and no figure of theirs is a reproduction.
+        changes: what overrides have changed of the recipe that has the name, ``group.key`` -> value.
+        search: what `tfzoo tune` may try, ``group.key`` -> range; no part of what a run depends on.
+        budget: what the search has cost that the settings come from; None where none is known of.
     """
 
     model: str
@@ -210,14 +307,29 @@ class Recipe(Settings):
     filter: FilterSettings = FilterSettings()
     split: SplitSettings = SplitSettings()
     task: dict[str, Any] = {}
+    step: dict[str, Any] = added({})
     training: TrainingSettings = TrainingSettings()
     pretraining: PretrainingSettings | None = None
     reported: Reported | None = None
+    leaks: bool = added(False)
+    changes: dict[str, Any] = added({})
+    search: dict[str, Range] = added({})
+    budget: Budget | None = added(None)
 
     @field_validator("model", "name")
     @classmethod
     def _check_part_of_a_path(cls, value: str) -> str:
         return part_of_a_path(value)
+
+    @model_validator(mode="after")
+    def _check_own_reference(self) -> Recipe:
+        whose = self.reported.model if self.reported is not None else None
+        if whose not in (None, self.model):
+            raise ValueError(
+                f"'reported' must hold figures of {self.model}, or nothing; those of '{whose}' are no "
+                "reference for it"
+            )
+        return self
 
 
 def part_of_a_path(value: str) -> str:
@@ -226,10 +338,11 @@ def part_of_a_path(value: str) -> str:
     Raises:
         ValueError: it could lead elsewhere, or is too long for a folder.
     """
-    if len(value) > LONGEST_NAME or not value.isprintable() or set(value) & set("/\\"):
+    wrong = not value.strip() or value.startswith(".") or set(value) & set("/\\")
+    if wrong or len(value) > LONGEST_NAME or not value.isprintable():
         raise ValueError(
-            f"a name of at most {LONGEST_NAME} letters without slashes and line breaks is expected, since "
-            "folders are named after it"
+            f"a name of 1 to {LONGEST_NAME} letters without slashes, line breaks and a dot in front is "
+            "expected, since folders are named after it"
         )
     return value
 
@@ -258,17 +371,35 @@ def parse(kind: type[BaseModel], values: dict[str, Any], where: str) -> Any:
 def explain(kind: type[BaseModel], problem: Any) -> str:
     """Return one line on a problem that `pydantic` has found in the values for ``kind``."""
     path = [str(part) for part in problem["loc"]]
-    if problem["type"] == "extra_forbidden":
-        group: Any = kind
-        for part in path[:-1]:
-            annotation = group.model_fields[part].annotation
-            group = next((option for option in get_args(annotation) if option is not type(None)), annotation)
+    if problem["type"] == "extra_forbidden" and (group := _group(kind, path[:-1])) is not None:
         inside = f" in '{'.'.join(path[:-1])}'" if path[:-1] else ""
         return f"unknown key '{path[-1]}'{inside}. {nearest(path[-1], group.model_fields)}"
     place = f"'{'.'.join(path)}': " if path else ""
     return f"{place}{problem['msg']}. Received {_shown(problem['input'])}"
 
 
+def _group(kind: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    """Return the settings that a path leads to; None where it leads through a list or another table."""
+    group: Any = kind
+    for part in path:
+        if part not in getattr(group, "model_fields", {}):
+            return None
+        annotation = group.model_fields[part].annotation
+        group = next((option for option in get_args(annotation) if option is not type(None)), annotation)
+    return group if hasattr(group, "model_fields") else None
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def what_counts(recipe: Recipe, task: BaseModel) -> dict[str, Any]:
+    """Return the settings that a run depends on, for its fingerprint: `canonical`, without what is only said.
+
+    Args:
+        recipe: the resolved recipe.
+        task: its settings of the task, checked.
+    """
+    values = {**canonical(recipe), "task": canonical(task)}
+    return {key: value for key, value in values.items() if key not in UNCOUNTED}

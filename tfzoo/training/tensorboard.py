@@ -14,6 +14,7 @@ from tfzoo.files import write_atomically, write_text, writing
 
 FOLDER = "tensorboard"
 EVENTS = "events.out.tfevents.*"
+VECTORS, METADATA, PROJECTOR = "vectors.tsv", "metadata.tsv", "projector_config.pbtxt"
 CONFIG = """embeddings {
   tensor_name: "items"
   tensor_path: "vectors.tsv"
@@ -88,6 +89,17 @@ def read_scalars(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
             continue
 
 
+def remove_logs(run: Path) -> None:
+    """Remove what an earlier training has written into the folder of a run for TensorBoard."""
+    top = run / FOLDER
+    for name in (EVENTS, VECTORS, METADATA, PROJECTOR):
+        for path in top.rglob(name):
+            path.unlink(missing_ok=True)
+    for folder in sorted(filter(Path.is_dir, (top, *top.rglob("*"))), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def write_projector(
     folder: Path, vectors: NDArray[np.float32], columns: Mapping[str, Sequence[Any] | NDArray]
 ) -> None:
@@ -106,12 +118,10 @@ def write_projector(
     head = ["\t".join(columns)] if len(columns) > 1 else []
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            folder / "vectors.tsv", lambda file: np.savetxt(file, vectors, fmt="%.6g", delimiter="\t")
-        )
-        write_text(folder / "metadata.tsv", "\n".join([*head, *lines]) + "\n")
+        write_atomically(folder / VECTORS, lambda file: np.savetxt(file, vectors, fmt="%.6g", delimiter="\t"))
+        write_text(folder / METADATA, "\n".join([*head, *lines]) + "\n")
         # Last, as it names the other two.
-        write_text(folder / "projector_config.pbtxt", CONFIG)
+        write_text(folder / PROJECTOR, CONFIG)
 
 
 def _write_scalar(name: str, value: float, step: int) -> None:

@@ -5,32 +5,28 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.pipelines import untuned
 from tfzoo.errors import DataError, TfzooError
-from tfzoo.tasks.base import State, Task
+from tfzoo.models.step import Phase
+from tfzoo.tasks.base import Task
 from tfzoo.tasks.tables import check_tables
-from tfzoo.training.averages import Averages, arrays, assign
-from tfzoo.training.checkpoint import Arrays, TrainingState, load_checkpoint, save_checkpoint
+from tfzoo.training.averages import arrays, assign
+from tfzoo.training.checkpoint import Arrays, TrainingState, check_groups, load_checkpoint, save_checkpoint
 from tfzoo.training.distributed import Distribution, Replicas
-from tfzoo.training.optimizers import build_optimizer, forget_replicas, gradients_of_rows
+from tfzoo.training.gradient_step import GradientStep
+from tfzoo.training.own_step import MakeStep, OwnStep, StepTools
+from tfzoo.training.phases import OnSteps, PhaseRunner, Source, SpoiledError
 from tfzoo.training.settings import TrainingSettings
 
 Validate = Callable[[], dict[str, float]]
 OnEpoch = Callable[[TrainingState], None]
-
-MAX_STEPS_PER_CALL = 64
-MAX_BLOCK_BYTES = 16 * 2**20
-# From so many weights on compiling their update saves more than it costs.
-WEIGHTS_COMPILED_FROM = 2**20
 
 
 class Trainer:
@@ -48,6 +44,11 @@ class Trainer:
         settings: how to train.
         seed: fixes the order of the examples.
         distribution: the devices to train on, in whose scope the model was built; None for one.
+        step: makes the model's own step from the tools it is offered; None for the gradient step.
+
+    Attributes:
+        source: the batches of the task.
+        runners: one a phase of the step.
 
     Raises:
         UsageError: the model was built for other numbers of users or items than ``train`` has, or
@@ -64,27 +65,55 @@ class Trainer:
         *,
         seed: int,
         distribution: Distribution | None = None,
+        step: MakeStep | None = None,
     ) -> None:
         check_tables(model, train)
         self._distribution = distribution or Distribution()
         self._distribution.check(task, model)
         self.model, self.task, self.features, self.train = model, task, features, train
-        self.settings, self.seed = settings, seed
-        # A larger batch would compute on padding: a model of rows has as many examples as there are users.
-        self._batch_size = min(settings.batch_size, max(1, task.num_examples(features, train)))
-        self._batches_differ = task.batches_differ(features, self._batch_size)
-        self._steps = steps = task.steps_per_epoch(features, train, self._batch_size)
-        self._steps_per_call = self._choose_steps_per_call(steps)
-        self._blocks = math.ceil(steps / self._steps_per_call)
-        self._weights = model.trainable_variables
-        with self._distribution.scope():
-            model.compile(optimizer=build_optimizer(settings, steps), loss=task.loss())
-            if not isinstance(self._distribution, Replicas):
-                forget_replicas(model.optimizer)
-            model.optimizer.build(self._weights)
-            self._averages = Averages(self._weights, settings.average)
+        self.settings = settings
+        self.source = Source(Phase(), model, task, features, train, settings)
+        if step is None:
+            self._step: GradientStep | OwnStep = GradientStep(
+                model, task, settings, self.source.steps, self._distribution, jit_compile=self.uses_xla()
+            )
+        else:
+            tools = StepTools(model, task, train, settings, self.source, seed)
+            self._step = OwnStep(step, tools, task, settings, self._distribution)
+        several = isinstance(self._distribution, Replicas)
+        self.runners = [
+            PhaseRunner(
+                phase,
+                number,
+                self._step,
+                self._source_of(phase),
+                seed,
+                self._distribution,
+                jit_compile=self.uses_xla() and not several,
+                known=None if several else self._known_variables,
+            )
+            for number, phase in enumerate(self._step.phases)
+        ]
         # Compiled, since copies of large tables in NumPy take longer than the check.
         self._weights_are_finite = tf.function(self._all_finite)
+
+    def _source_of(self, phase: Phase) -> Source | None:
+        if phase.batches is None:
+            return None
+        if phase.batches == "train" and phase.compiled and phase.batch_size is None:
+            return self.source
+        return Source(phase, self.model, self.task, self.features, self.train, self.settings)
+
+    def uses_xla(self) -> bool:
+        """Whether XLA compiles the steps."""
+        if self.source.batches_differ:
+            return False
+        if self.settings.jit_compile is not None:
+            return self.settings.jit_compile
+        # Over rows the step is one large product, which runs faster outside XLA on a CPU.
+        on_cpu = not tf.config.get_visible_devices("GPU")
+        possible = self.model.supports_jit and self.features.supports_jit
+        return possible and not (on_cpu and self.features.reads_rows)
 
     def fit(
         self,
@@ -95,6 +124,7 @@ class Trainer:
         resume: bool = False,
         fingerprint: str = "",
         on_epoch: OnEpoch | None = None,
+        on_steps: OnSteps | None = None,
     ) -> TrainingState:
         """Train until the last epoch or until validation stops getting better.
 
@@ -106,6 +136,7 @@ class Trainer:
             resume: continue from ``checkpoint`` where it exists.
             fingerprint: identifies settings and data; a checkpoint with another one is refused.
             on_epoch: called after each epoch.
+            on_steps: called while an epoch goes on, with the steps done and all steps.
 
         Returns:
             The final state; the model holds the best epoch's weights, or the last one's where
@@ -124,14 +155,11 @@ class Trainer:
             self._restore_all(groups)
         last_save = -math.inf
         started = time.perf_counter() - state.seconds
-        dataset = self._dataset(state.epoch)
-        run_block = self._compile_block(dataset)
-        blocks = iter(dataset)
         while not self._finished(state, last_epoch):
-            loss = self._run_epoch(run_block, blocks, state.epoch)
+            logs = self._run_epoch(state.epoch, on_steps)
             state.epoch += 1
             due = state.epoch % self.settings.validate_every == 0 or state.epoch == last_epoch
-            with self._averages.in_place():
+            with self._step.averages.in_place():
                 try:
                     metrics = self._distribution.share(validate() if validate is not None and due else {})
                 except DataError as error:
@@ -148,12 +176,12 @@ class Trainer:
                 copied = (finished or target is not None) if keep_last else better
                 if copied:
                     best = self._snapshot()
-            state.history.append({"loss": loss, **{f"val_{key}": v for key, v in metrics.items()}})
+            state.history.append({**logs, **{f"val_{key}": v for key, v in metrics.items()}})
             state.seconds = time.perf_counter() - started
             if target is not None:
                 # Without averages the copy is of the weights that training goes on from.
                 weights = best if copied and not self.settings.average else self._snapshot()
-                groups = {"model": weights, **self._optimizer_state(), "best": best}
+                groups = {"model": weights, **self._step_arrays(), "best": best}
                 save_checkpoint(target, state, groups, fingerprint)
                 last_save = time.perf_counter()
             if on_epoch is not None:
@@ -184,100 +212,24 @@ class Trainer:
             return state.epoch >= last_epoch
         return state.epoch >= last_epoch or state.epoch - state.best_epoch >= patience
 
-    def _compile_block(self, dataset: tf.data.Dataset) -> Callable[..., Any]:
-        self._initial_state = self.task.initial_state(self.model, self._batch_size)
-        state = tuple(tf.TensorSpec(part.shape, part.dtype) for part in self._initial_state)
-        several = isinstance(self._distribution, Replicas)
-        block = tf.function(self._block, jit_compile=self._use_xla() and not several)
-        return block.get_concrete_function(*dataset.element_spec, state)
-
-    def _dataset(self, first_epoch: int) -> tf.data.Dataset:
-        dataset = self.task.train_dataset(
-            self.features,
-            self.train,
-            batch_size=self._batch_size,
-            seed=self.seed,
-            first_epoch=first_epoch,
-            steps_per_block=self._steps_per_call,
-        )
-        return untuned(dataset)
-
-    def _run_epoch(self, run_block: Callable[..., Any], blocks: Iterator[Any], epoch: int) -> float:
-        losses, state = [], self._initial_state
-        for _ in range(self._blocks):
-            loss, state = run_block(*next(blocks), state)
-            losses.append(loss)
-        loss = float(self._distribution.add(tf.add_n(losses))) / self._steps
-        if not math.isfinite(loss):
-            raise self._diverged(epoch + 1, "the training loss is not finite", self._spoiled_steps(losses))
-        return loss
-
-    def _spoiled_steps(self, losses: list[tf.Tensor]) -> str:
-        """Name the first block of steps whose loss is not finite."""
-        spoiled = np.flatnonzero(~np.isfinite([float(loss) for loss in losses]))
-        block = int(spoiled[0]) if len(spoiled) else 0
-        last = min((block + 1) * self._steps_per_call, self._steps) if len(spoiled) else self._steps
-        return f" at steps {block * self._steps_per_call + 1} to {last} of {self._steps}"
+    def _run_epoch(self, epoch: int, on_steps: OnSteps | None) -> dict[str, float]:
+        """Run all phases of an epoch, and return the means of what they log."""
+        self._step.on_epoch_start(epoch)
+        logs: dict[str, float] = {}
+        for runner in self.runners:
+            try:
+                logs.update(runner.run_epoch(epoch, on_steps))
+            except SpoiledError as error:
+                raise self._diverged(epoch + 1, "the training loss is not finite", str(error)) from None
+        return logs
 
     def _diverged(self, epoch: int, what: str, steps: str = "") -> TfzooError:
-        rate = float(self.model.optimizer.learning_rate)
+        rate = self._step.learning_rate
         what = what.rstrip(".")
         return TfzooError(
             f"Training diverged in epoch {epoch}{steps} (learning rate {rate:g}): {what}. Try a smaller "
             "training.learning_rate, and look for inputs or ratings that are far out of scale."
         )
-
-    def _block(
-        self,
-        inputs: dict[str, tf.Tensor],
-        labels: dict[str, tf.Tensor],
-        weight: tf.Tensor,
-        state: State,
-    ) -> tuple[tf.Tensor, State]:
-        """Run one step for each batch of a block; batches of padding alone are left out."""
-        steps = tf.reduce_sum(tf.cast(tf.reduce_any(weight > 0, axis=1), tf.int32))
-        total = tf.constant(0.0)
-        step = tf.constant(0)
-        while step < steps:
-            loss, state = self._step(
-                {key: value[step] for key, value in inputs.items()},
-                {key: value[step] for key, value in labels.items()},
-                weight[step],
-                state,
-            )
-            total += loss
-            step += 1
-        return total, state
-
-    def _step(
-        self, inputs: dict[str, tf.Tensor], labels: dict[str, tf.Tensor], weight: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, State]:
-        optimizer = self.model.optimizer
-        if isinstance(self._distribution, Replicas):
-            loss = self._distribution.step(
-                lambda *part: self.task.compute_loss(self.model, part[0], part[1], part[2], ())[0],
-                optimizer,
-                self._weights,
-                (inputs, labels, weight),
-                shared=self.task.shared_inputs,
-                # What a layer counts or draws from is kept the same on all devices, which XLA cannot do.
-                jit_compile=self._use_xla() and not self.model.non_trainable_variables,
-            )
-            self._averages.update(optimizer.iterations.value)
-        else:
-            with tf.GradientTape() as tape:
-                loss, state = self.task.compute_loss(self.model, inputs, labels, weight, state)
-                scaled = optimizer.scale_loss(loss)
-            gradients = gradients_of_rows(optimizer, tape.gradient(scaled, self._weights))
-            update = self._update
-            if self._compiles_update(gradients):
-                update = tf.function(update, jit_compile=True)
-            update(gradients)
-        return loss, state
-
-    def _update(self, gradients: list[Any]) -> None:
-        self.model.optimizer.apply(gradients, self._weights)
-        self._averages.update(self.model.optimizer.iterations.value)
 
     def _all_finite(self) -> tf.Tensor:
         floats = [variable.value for variable in self.model.variables if "float" in variable.dtype]
@@ -286,42 +238,16 @@ class Trainer:
     def _snapshot(self) -> Arrays:
         return arrays(self.model.variables)
 
-    def _optimizer_state(self) -> dict[str, Arrays]:
-        return {
-            "optimizer": arrays(self.model.optimizer.variables),
-            "averages": arrays(self._averages.variables),
-        }
+    def _step_arrays(self) -> dict[str, Arrays]:
+        return {name: arrays(variables) for name, variables in self._step.groups().items()}
 
     def _restore_all(self, groups: dict[str, Arrays]) -> None:
-        assign(self.model.variables, groups["model"])
-        assign(self.model.optimizer.variables, groups["optimizer"])
-        assign(self._averages.variables, groups["averages"])
+        variables = {"model": self.model.variables, **self._step.groups()}
+        check_groups(groups, {**variables, "best": self.model.variables})
+        for name, group in variables.items():
+            assign(group, groups[name])
 
-    def _use_xla(self) -> bool:
-        if self._batches_differ:
-            return False
-        if self.settings.jit_compile is not None:
-            return self.settings.jit_compile
-        # Over rows the step is one large product, which runs faster outside XLA on a CPU.
-        on_cpu = not tf.config.get_visible_devices("GPU")
-        possible = self.model.supports_jit and self.features.supports_jit
-        return possible and not (on_cpu and self.features.reads_rows)
-
-    def _compiles_update(self, gradients: list[Any]) -> bool:
-        """Whether XLA updates the weights of a step that it does not compile, in one pass over memory."""
-        if self.settings.jit_compile is not None or self._use_xla():
-            return False
-        # Rows that a batch looks up may differ in number, and XLA would compile each number anew.
-        dense = not any(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
-        return dense and sum(math.prod(weight.shape) for weight in self._weights) >= WEIGHTS_COMPILED_FROM
-
-    def _choose_steps_per_call(self, steps: int) -> int:
-        """Divide an epoch evenly into blocks that are long, but small in memory."""
-        if self._batches_differ:
-            return 1
-        if self.settings.steps_per_call is not None:
-            return self.settings.steps_per_call
-        floats = sum(math.prod(tensor.shape[1:]) for tensor in self.model.inputs)
-        longest = max(1, MAX_BLOCK_BYTES // (4 * floats * self._batch_size))
-        blocks = math.ceil(steps / min(MAX_STEPS_PER_CALL, longest))
-        return math.ceil(steps / blocks)
+    def _known_variables(self) -> list[Any]:
+        return [
+            variable for group in self._step.groups().values() for variable in group
+        ] + self.model.variables
