@@ -1,17 +1,21 @@
 """Exports that several files ask."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE
 from tests.serving.cpp_replay import CannotCompileError, program
-from tests.serving.keras_truth import ID_TYPES, UNTRAINED, export, small_model
+from tests.serving.keras_truth import ID_TYPES, RANKING_MODELS, UNTRAINED, export, small_model
 from tests.serving.questions import Served
+from tests.serving.served import TEXTS, export_numbers, export_texts
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.models import list_models
+from tfzoo.serving.grpc_client import GrpcClient
 from tfzoo.serving.index import IndexSettings
+from tfzoo.serving.rest_client import RestClient
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +33,7 @@ def train(toy):
 def exported_models(train, tmp_path_factory):
     """Return every model by its name, and the folder of its export."""
     folder = tmp_path_factory.mktemp("exports")
-    models = {name: small_model(name, train) for name in list_models()}
+    models = {name: small_model(name, train) for name in RANKING_MODELS}
     return models, {name: export(name, model, train, folder / name) for name, model in models.items()}
 
 
@@ -82,3 +86,28 @@ def served_with_index(compiled_program, exported_models, train, tmp_path_factory
         version = export(name, model, train, tmp_path_factory.mktemp(index.kind), index=index)
         made[index.kind] = Served(name, model, train, version)
     return made
+
+
+@pytest.fixture(scope="session")
+def exports(toy, tmp_path_factory):
+    """Return two versions of a model; beside the first one lies another model."""
+    folder = tmp_path_factory.mktemp("exports")
+    export_numbers(toy, folder / "first")
+    return export_texts(toy, folder / "first", 1), export_texts(toy, folder / "second", 2)
+
+
+@pytest.fixture
+def served_folder(exports, tmp_path):
+    """Return a folder with version 1 of one model, for tests that change it."""
+    shutil.copytree(exports[0], tmp_path / TEXTS / "1")
+    return tmp_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_clients():
+    """Let clients wait long unless a test says otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        for client in (RestClient, GrpcClient):
+            assert "timeout" in client.__init__.__kwdefaults__
+            patch.setitem(client.__init__.__kwdefaults__, "timeout", PATIENCE)
+        yield

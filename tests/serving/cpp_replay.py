@@ -17,6 +17,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
+from tests.patience import PATIENCE
+
 SOURCES = Path(__file__).parent / "cpp"
 # The wheel of TensorFlow has the libraries under these names alone, not as lib*.so.
 LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
@@ -78,7 +80,9 @@ def _compile(command: Sequence[str], folder: Path) -> Path:
         # Two test sessions may compile at once; neither may run a half-written program.
         with tempfile.TemporaryDirectory(dir=folder) as unfinished:
             written = Path(unfinished) / "replay"
-            done = subprocess.run([*command, "-o", str(written)], capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                [*command, "-o", str(written)], capture_output=True, text=True, timeout=PATIENCE
+            )
             if done.returncode:
                 raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-4000:]}")
             os.replace(written, finished)
@@ -86,7 +90,7 @@ def _compile(command: Sequence[str], folder: Path) -> Path:
 
 
 def replay(
-    asked: Sequence[tuple[Path, Sequence[bytes]]], *, unchecked: bool = False, timeout: float = 300
+    asked: Sequence[tuple[Path, Sequence[bytes]]], *, unchecked: bool = False, timeout: float = PATIENCE
 ) -> list[list[Answer]]:
     """Ask models in one process.
 
@@ -115,7 +119,7 @@ def measure(version: Path, requests: Sequence[bytes], repeat: int) -> list[dict[
     with tempfile.TemporaryDirectory(prefix="tfzoo-replay-") as folder:
         files = [str(version), f"{folder}/requests", f"{folder}/answers"]
         write_records(Path(files[1]), requests)
-        done = run("--repeat", str(repeat), *files, timeout=600)
+        done = run("--repeat", str(repeat), *files, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr[-3000:]
         answers = read_answers(Path(files[2]))
     errors = [answer.error for answer in answers if answer.error]
@@ -123,7 +127,7 @@ def measure(version: Path, requests: Sequence[bytes], repeat: int) -> list[dict[
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Run the program."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(

@@ -6,13 +6,16 @@ import tensorflow as tf
 
 from tests.zoo import build, call, task_of
 from tfzoo.data.splits import Split
+from tfzoo.models import list_models
 from tfzoo.serving.export import export_saved_model
 from tfzoo.tasks import get_task
 
 BLANK_SCORE = -1e9
 # An item of the toy data set that the exports' training part lacks.
 UNTRAINED = "film-05"
-HISTORY_TASKS = ("reconstruction", "next-item")
+# Models of clicks rank nothing; their exports are tested in a file of their own.
+RANKING_MODELS = [name for name in list_models() if task_of(name) != "click"]
+HISTORY_TASKS = ("reconstruction", "next-item", "sequence")
 # Models that are also exported with other ids, and the types of their user and item ids.
 ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4rec": ("string", "string")}
 OPTIONS = {
@@ -60,6 +63,17 @@ def after_events(model, events):
     return outputs["scores"][0]
 
 
+def after_history(model, events, user):
+    """Return the scores of all items after the last events, right-aligned."""
+    length = model.input["history"].shape[1]
+    kept = events[-length:]
+    inputs = {
+        "history": np.array([[0] * (length - len(kept)) + kept], np.int32),
+        "user_id": np.array([user], np.int32),
+    }
+    return call(model, {key: inputs[key] for key in model.input})["scores"][0]
+
+
 def known_events(train, user):
     """Return the items of a user in the order of time."""
     rows = np.flatnonzero(train.user_id == user)
@@ -71,6 +85,8 @@ def catalogue(name, model, train, user):
     task, items = task_of(name), np.arange(train.num_items + 1)
     if task == "next-item":
         return after_events(model, known_events(train, user))
+    if task == "sequence":
+        return after_history(model, known_events(train, user), user)
     if task == "reconstruction":
         return by_rows(model, train, [user], [0])["scores"][0]
     if task == "review-rating":
@@ -91,8 +107,11 @@ def unsquashed(model, train, users, items):
 
 def history_scores(name, model, train, items):
     """Return the scores for dense ids of a history."""
+    known = [item for item in items if train.item_counts()[item]]
     if task_of(name) == "next-item":
-        return after_events(model, [item for item in items if train.item_counts()[item]])
+        return after_events(model, known)
+    if task_of(name) == "sequence":
+        return after_history(model, known, 0)
     row = np.zeros((1, train.num_items + 1), np.float32)
     row[0, items] = 1
     inputs = {"user_row": tf.constant(row), "user_id": tf.constant([0])}

@@ -9,20 +9,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 
+from tests.patience import PATIENCE
+from tests.serving.listening import listening, wait_until
 from tests.zoo import build
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.serving.export import export_saved_model
+from tfzoo.serving.limits import Limits
 from tfzoo.serving.model_store import ModelStore
-from tfzoo.serving.server import Limits, create_app
+from tfzoo.serving.server import create_app
 from tfzoo.tasks import get_task
 
 ROOT = Path(__file__).parents[2]
@@ -63,18 +63,8 @@ def serving(folder, *, limits=None, poll_seconds=0.0, report=None, names=()):
     """Serve a folder from a thread; yields the address and the store."""
     store = ModelStore(folder, names, report or (lambda line: None))
     store.refresh()
-    app = create_app(store, limits or Limits(), poll_seconds)
-    config = uvicorn.Config(app, port=0, log_config=None, log_level="error", access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started or not thread.is_alive())
-        port = server.servers[0].sockets[0].getsockname()[1]
+    with listening(create_app(store, limits or Limits(timeout=PATIENCE), poll_seconds)) as (port, _):
         yield f"127.0.0.1:{port}", store
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 class ServerProcess:
@@ -84,16 +74,20 @@ class ServerProcess:
         folder: of the exported models.
         log: a file.
         options: further arguments.
+        files: that it may have open; None for as many as here.
     """
 
-    def __init__(self, folder, log, *options):
+    def __init__(self, folder, log, *options, files=None):
         self.log = log
-        arguments = [sys.executable, "scripts/serve.py", str(folder), "--port", "0", *options]
+        arguments = [sys.executable, "scripts/serve.py", str(folder), "--port", "0"]
+        arguments += ["--timeout", str(PATIENCE), *options]
+        if files is not None:
+            arguments = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *arguments]
         with log.open("w") as output:
             self.process = subprocess.Popen(
                 arguments, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, env=ENVIRONMENT
             )
-        wait_until(lambda: self._address() or self.process.poll() is not None, 120)
+        wait_until(lambda: self._address() or self.process.poll() is not None)
         self.address = self._address()
         if not self.address:
             self.process.kill()
@@ -106,7 +100,7 @@ class ServerProcess:
         """Ask it to end and return its exit status."""
         self.process.send_signal(how)
         try:
-            return self.process.wait(60)
+            return self.process.wait(PATIENCE)
         finally:
             self.process.kill()
 
@@ -123,7 +117,7 @@ class ServerProcess:
 
 def ask(address, method, path, body=None, headers=None):
     """Return the status and the parsed JSON of one request over a new connection."""
-    connection = http.client.HTTPConnection(address, timeout=60)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -136,10 +130,3 @@ def ask(address, method, path, body=None, headers=None):
 def predict(address, body, model=TEXTS):
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     return ask(address, "POST", f"/v1/models/{model}:predict", text)
-
-
-def wait_until(holds, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

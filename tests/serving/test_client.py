@@ -1,5 +1,6 @@
 """The client for exported models in this process."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import UsageError
+from tfzoo.errors import TfzooError, UsageError
 from tfzoo.models import create_model
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import export_saved_model
@@ -28,12 +29,16 @@ def export(train, folder):
 
 
 @pytest.fixture(scope="module")
-def client(toy, tmp_path_factory):
-    return LocalClient(export(toy, tmp_path_factory.mktemp("client")))
+def client_folder(toy, tmp_path_factory):
+    return export(toy, tmp_path_factory.mktemp("client"))
 
 
 @pytest.fixture(scope="module")
-def historian(toy, tmp_path_factory):
+def client(client_folder):
+    return LocalClient(client_folder)
+
+
+def export_historian(toy, folder, **options):
     """Export a model that recommends, after item i, item i + 1 with score 1 and item i + 2 with 1/2."""
     model = create_model("ease", toy.num_users, toy.num_items)
     weights = np.eye(21, k=1) + np.eye(21, k=2) / 2
@@ -41,14 +46,53 @@ def historian(toy, tmp_path_factory):
     model.get_layer("item_weights").kernel.assign(weights)
     task = ReconstructionTask()
     scorer = task.scorer(model, task.features(model, Split(toy, toy, toy, ""), toy))
-    folder = tmp_path_factory.mktemp("historian")
-    return LocalClient(export_saved_model(model, scorer, toy, folder, metadata={"model": "ease"}))
+    version = export_saved_model(model, scorer, toy, folder, metadata={"model": "ease"}, **options)
+    return LocalClient(version)
+
+
+@pytest.fixture(scope="module")
+def historian(toy, tmp_path_factory):
+    return export_historian(toy, tmp_path_factory.mktemp("historian"))
 
 
 @pytest.fixture(scope="module")
 def numbers(toy, tmp_path_factory):
     train = replace(toy, items=Vocabulary(np.arange(20) - 3), item_features={})
     return LocalClient(export(train, tmp_path_factory.mktemp("numbers")))
+
+
+@pytest.fixture
+def version(client_folder, tmp_path):
+    """Return a copy of an export's version, to be damaged."""
+    return shutil.copytree(client_folder, tmp_path / "model" / "7")
+
+
+def test_a_folder_can_be_given_as_text(version):
+    assert LocalClient(str(version)).model == "biased-mf"
+
+
+def test_the_folder_of_a_model_is_told_from_that_of_a_version(version, tmp_path):
+    with pytest.raises(UsageError, match=rf"folder of a version\. Its newest version is {version}"):
+        LocalClient(str(tmp_path / "model"))
+    with pytest.raises(UsageError, match=r"no SavedModel in nowhere, expected the folder of a version\.$"):
+        LocalClient("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("saved_model.pb", b"\xff", "cannot be loaded: .* Export it again"),
+        ("variables/variables.index", b"", "cannot be loaded: .* Export it again"),
+        ("assets.extra/tfzoo.json", b"{", "is no export of this library"),
+        ("assets.extra/tfzoo.json", b"[]", "tfzoo.json holds a list, expected an object"),
+        ("assets.extra/titles.json", b"\xff", "titles.json cannot be read: .* Export the model again"),
+    ],
+)
+def test_a_damaged_export_is_one_message(version, file, content, message):
+    (version / file).write_bytes(content)
+    with pytest.raises(TfzooError, match=message) as error:
+        LocalClient(version)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def unseen(toy, user):
@@ -80,7 +124,9 @@ def test_blanks_are_left_out(client, toy):
     answer = client.recommend(100, k=1000)
     assert answer.item_ids == unseen(toy, 1)
     assert len(answer.scores) == len(answer.item_ids)
-    assert client.recommend(100, k=0).item_ids == []
+    for k in (0, -2):
+        with pytest.raises(UsageError, match=rf"k must be at least 1\. Received {k}\."):
+            client.recommend(100, k=k)
 
 
 def test_an_unknown_user_gets_popular_items_and_their_counts(client, toy):
@@ -90,6 +136,16 @@ def test_an_unknown_user_gets_popular_items_and_their_counts(client, toy):
     assert answer.known_user is False
     assert answer.item_ids == toy.items.decode(order).tolist()
     assert answer.scores == counts[order].tolist()
+
+
+@pytest.mark.parametrize("raw", [None, float("nan"), True, ["film-03"], 1.5])
+def test_what_is_no_id_is_no_unknown_one(client, raw):
+    # The users of this export are whole numbers, its items texts.
+    with pytest.raises(UsageError, match="user ids of this data set are whole numbers"):
+        client.recommend(raw)
+    with pytest.raises(UsageError, match="'exclude_ids': an id is a text or a whole number"):
+        client.recommend(100, exclude_ids=["film-03", raw])
+    assert client.recommend(np.float32(107), k=3) == client.recommend(107, k=3)
 
 
 def test_a_whole_number_may_be_given_as_text(client):
@@ -130,6 +186,19 @@ def test_a_history_is_scored_by_its_items_and_leaves_them_out(historian):
         ["film-no", "film-04", "film-09", "film-03", "film-03"], k=2, exclude_ids=["film-05"]
     )
     assert again.item_ids == ["film-10", "film-06"]
+
+
+def test_the_items_of_a_history_can_be_kept(toy, historian, tmp_path):
+    kept = export_historian(toy, tmp_path, exclude_seen=False)
+    history = ["film-03", "film-04"]
+    assert kept.recommend_from_history(history, k=3).item_ids == ["film-05", "film-04", "film-06"]
+    assert historian.recommend_from_history(history, k=2).item_ids == ["film-05", "film-06"]
+    among = kept.recommend_among_from_history(history, ["film-04", "film-06"], k=2)
+    assert among.item_ids == ["film-04", "film-06"]
+    assert kept.recommend_from_history(history, k=2, exclude_ids=["film-05"]).item_ids == [
+        "film-04",
+        "film-06",
+    ]
 
 
 @pytest.mark.parametrize("history", [["film-no"], []])

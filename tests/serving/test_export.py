@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfzoo.data.filters import filter_interactions
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, TfzooError
@@ -15,6 +16,7 @@ from tfzoo.models import create_model, model_info
 from tfzoo.serving import export as export_module
 from tfzoo.serving.export import METADATA, export_saved_model, latest_version, publish
 from tfzoo.serving.id_lookup import blank_id
+from tfzoo.serving.index import IndexSettings
 from tfzoo.serving.recommender import BLANK_SCORE
 from tfzoo.tasks import RatingTask
 from tfzoo.tasks.pair_features import PairFeatures
@@ -236,22 +238,48 @@ def test_seen_items_can_be_kept(train, tmp_path):
     assert items[0] == kept.expected(100, train.num_items, keep_seen=True)[0]
     assert set(items[0]) == set(train.items.ids.tolist())
     policy = json.loads((kept.version / "assets.extra" / METADATA).read_text(encoding="utf-8"))["policy"]
-    assert policy["seen_items"] == "kept in recommend and recommend_among"
+    assert policy["seen_items"].startswith("kept in all lists")
 
 
-def test_a_known_history_beside_the_training_part_is_left_out_too(toy, tmp_path):
+def test_what_is_known_beside_the_training_part_is_left_out_too(toy, tmp_path):
     train, fold_in = (toy.take(np.flatnonzero(rows)) for rows in (toy.user_id > 2, toy.user_id <= 2))
     assert fold_in.user_counts()[1] == 10
-    served = Served(build("pmf", train), train, tmp_path / "pmf-fold-in", fold_in=fold_in)
+    served = Served(build("pmf", train), train, tmp_path / "pmf-fold-in", known=[fold_in])
     items = served.recommend([100, 303], [train.num_items] * 2)[0]
     known = set(toy.items.decode(toy.item_id[toy.user_id == 1]).tolist())
     assert set(items[0]) - {""} == set(toy.items.ids.tolist()) - known
     assert items[1][:5] == served.expected(303, 5)[0]
-    kept = Served(served.model, train, tmp_path / "pmf-kept", fold_in=fold_in, exclude_seen=False)
+    kept = Served(served.model, train, tmp_path / "pmf-kept", known=[fold_in], exclude_seen=False)
     assert set(kept.recommend([100], [train.num_items])[0][0]) == set(toy.items.ids.tolist())
     # Popularity is a matter of the training part alone.
     scores = served.recommend([UNKNOWN_USER], [1])[1]
     assert scores[0, 0] == train.item_counts().max()
+
+
+@pytest.mark.parametrize("index", [None, IndexSettings("exact")], ids=["catalogue", "index"])
+def test_what_a_filter_dropped_is_left_out_even_for_users_it_left_nothing_of(toy, tmp_path, index):
+    low = toy.user_id <= 3
+    whole = replace(toy, rating=np.where(low | (toy.item_id == 20), 1.0, toy.ratings))
+    kept = filter_interactions(whole, min_rating=2.0)
+    assert (kept.num_users, kept.num_items) == (27, 19)
+    train = kept.take(np.arange(0, len(kept), 2))
+    model = build("biased-mf", train)
+    served = Served(model, train, tmp_path / "biased-mf-toy", known=[kept, whole], index=index)
+    for user in whole.users.ids.tolist():
+        items, _, known = served.recommend([user], [20])
+        dense = int(whole.users.lookup(user))
+        rated = set(whole.items.decode(whole.item_id[whole.user_id == dense]).tolist())
+        assert known == [dense > 3]
+        assert set(items[0]) - {""} == set(kept.items.ids.tolist()) - rated
+    # Those of whom nothing is left get the popular items that they have not rated.
+    rated = kept.items.lookup(whole.items.decode(whole.item_id[whole.user_id == 1])).tolist()
+    popular = brute_force(train.item_counts(), train, 0, 3, rated)
+    assert served.recommend([100], [3])[0][0] == train.items.decode(popular).tolist()
+    assert served.recommend([UNKNOWN_USER], [20])[0][0] == [
+        *train.items.decode(brute_force(train.item_counts(), train, 0, 20)).tolist()
+    ]
+    text = (served.version / "assets.extra" / METADATA).read_text(encoding="utf-8")
+    assert "rows that a filter dropped" in json.loads(text)["policy"]["seen_items"]
 
 
 def test_negative_item_ids_are_not_taken_for_blanks(negative):
@@ -312,6 +340,7 @@ def test_versions_are_numbers_not_texts(train, tmp_path):
     folder = tmp_path / "pmf-toy"
     for name in ("9", "10", "notes", "²", "-12"):
         (folder / name).mkdir(parents=True)
+        (folder / name / "saved_model.pb").touch()
     assert latest_version(folder) == folder / "10"
     assert export(build("pmf", train), train, folder) == folder / "11"
 
@@ -390,7 +419,7 @@ def test_metadata_and_titles(train, tmp_path):
     assert written == metadata
     assert policy["blank_id"] == ""
     assert policy["blank_score"] == BLANK_SCORE
-    assert policy["seen_items"] == "left out of recommend and recommend_among"
+    assert policy["seen_items"].startswith("left out of all lists")
     assert {"unknown_user", "unknown_item", "blank", "k", "ties"} <= policy.keys()
     titles = json.loads((extra / "titles.json").read_text(encoding="utf-8"))
     assert len(titles) == train.num_items

@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE
 from tests.serving.keras_truth import (
     BLANK_SCORE,
     HISTORY_TASKS,
+    RANKING_MODELS,
     UNTRAINED,
     best,
     by_rows,
@@ -17,7 +19,6 @@ from tests.serving.keras_truth import (
     history_scores,
 )
 from tests.zoo import models_of, task_of
-from tfzoo.models import list_models
 from tfzoo.serving.client import LocalClient
 
 # All models take more than a minute to export; test_export.py exports some of them by default.
@@ -83,7 +84,7 @@ def every_model(exported_models, tmp_path_factory):
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return models, json.loads(done.stdout), folders
@@ -96,7 +97,7 @@ def assert_list(answer, row, train, expected, scores):
     assert set(answer["scores"][row][len(expected) :]) <= {BLANK_SCORE}
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", RANKING_MODELS)
 def test_signatures(every_model, name):
     lists = {
         "inputs": {"k": ["int32", [None]], "exclude_ids": ["string", [None, None]]},
@@ -124,7 +125,7 @@ def test_signatures(every_model, name):
     assert every_model[1][name]["signatures"] == expected
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", RANKING_MODELS)
 def test_pairs_have_the_output_of_keras(every_model, train, name):
     model, found = every_model[0][name], every_model[1][name]["pairs"]
     users, items = train.users.lookup(USERS), train.items.lookup(ITEMS)
@@ -140,7 +141,7 @@ def test_pairs_have_the_output_of_keras(every_model, train, name):
     assert np.ptp(scores) > 1e-3
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", RANKING_MODELS)
 def test_a_known_user_gets_the_list_of_keras_and_an_unknown_one_popular_items(every_model, train, name):
     model, answer = every_model[0][name], every_model[1][name]["recommend"]
     hide = task_of(name) not in ("rating", "review-rating")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.patience import PATIENCE
 from tests.serving.keras_truth import OPTIONS
 from tests.serving.runtimes import EVERY_FORMAT, runner
 from tests.zoo import NUM_ITEMS, NUM_USERS, build, call, random_inputs, sampled, table, task_of
@@ -101,7 +102,7 @@ def found(request, models, model_names, train, tmp_path_factory):
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = [json.loads(line) for line in done.stdout.splitlines()]
@@ -315,3 +316,13 @@ def test_every_format_has_an_extra_with_its_packages():
         lines = extras[name].split()
         assert f"keras>={'.'.join(map(str, chosen.keras_version))}" in lines
         assert set(chosen.packages) <= {line.partition(">=")[0] for line in lines}
+
+
+def test_loops_of_recurrent_layers_become_steps_for_litert(train, tmp_path):
+    model = build("gru", 3, 0.4)
+    version = export_to_format(model, train, tmp_path / "gru", "litert", metadata={})
+    inputs = random_inputs(model, 3)
+    found = runner("litert", version / "model.tflite")({key: value.numpy() for key, value in inputs.items()})
+    for key, expected in call(model, inputs).items():
+        np.testing.assert_allclose(found[key], expected, rtol=0, atol=1e-5)
+    assert not model.get_layer("recurrent_1").unroll

@@ -58,6 +58,11 @@ FILES = {
     "latin-1": ("a.csv", (HEAD + ROWS + "8,1,2,3,\u00e9\n").encode("latin-1"), "can't decode byte"),
     "UTF-16": ("a.csv", (HEAD + ROWS).encode("utf-16"), "can't decode byte"),
     "unclosed quote": ("a.csv", HEAD + ROWS + '8,1,2,3,"x\n', "EOF inside string"),
+    "a quote that swallows an item": (
+        "a.csv",
+        HEAD + '7,1,2,3,"One\n9,3,4,5,Two" x\n',
+        "row 1 .*a quote is not closed",
+    ),
     "float ids in parquet": ("a.parquet", parquet(item_id=[7.5, 9.0]), "row 1: id '7.5', expected text or"),
     "lists as ids": (
         "a.parquet",

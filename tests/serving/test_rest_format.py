@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfzoo.errors import UsageError
+from tfzoo.serving import rest_format
 from tfzoo.serving.metadata import Signature, TensorInfo
 from tfzoo.serving.rest_format import parse_answer, parse_request, write_answer, write_request
 
@@ -23,6 +24,27 @@ SIGNATURES = {
     "fixed": Signature({"cell": TensorInfo("float64", (-1, 2))}, {"flag": TensorInfo("bool", (-1,))}),
     "flags": Signature({"flag": TensorInfo("bool", (-1,))}, {"flag": TensorInfo("bool", (-1,))}),
     "small": Signature({"n": TensorInfo("uint8", (-1,))}, {"n": TensorInfo("uint8", (-1,))}),
+    "recommend": Signature(
+        {
+            "user_id": TensorInfo("int64", (-1,)),
+            "k": TensorInfo("int32", (-1,)),
+            "exclude_ids": TensorInfo("string", (-1, -1)),
+        },
+        {"item_ids": TensorInfo("string", (-1, -1)), "known_user": TensorInfo("bool", (-1,))},
+    ),
+    "numbers": Signature(
+        {
+            "history": TensorInfo("int64", (-1, -1)),
+            "k": TensorInfo("int32", (-1,)),
+            "exclude_ids": TensorInfo("int64", (-1, -1)),
+        },
+        {"item_ids": TensorInfo("int64", (-1, -1))},
+    ),
+    # An input that is named like one of them, and is another.
+    "clusters": Signature(
+        {"x": TensorInfo("float32", (-1,)), "k": TensorInfo("int32", (-1,))},
+        {"y": TensorInfo("float32", (-1,))},
+    ),
     "words": Signature({"word": TensorInfo("string", (-1,))}, {"word_bytes": TensorInfo("string", (-1,))}),
 }
 
@@ -126,6 +148,67 @@ def test_a_byte_order_mark_and_an_escaped_nul_are_read():
     assert listed(read(b'\xef\xbb\xbf{"signature_name": "words", "instances": ["a\\u0000"]}')) == {
         "word": [b"a\0"]
     }
+
+
+@pytest.mark.parametrize(
+    ("document", "k", "exclude_ids"),
+    [
+        ({"instances": [{"user_id": 1}, {"user_id": 2}]}, [10, 10], [[], []]),
+        ({"inputs": {"user_id": [1, 2]}}, [10, 10], [[], []]),
+        ({"inputs": {"user_id": []}}, [], []),
+        ({"inputs": {"user_id": [1], "k": [3]}}, [3], [[]]),
+        ({"inputs": {"user_id": [1], "exclude_ids": [["a"]]}}, [10], [[b"a"]]),
+        ({"instances": [{"user_id": 1, "k": 3}, {"user_id": 2}]}, [3, 10], [[], []]),
+        # Blank ids where the rows must be of one length.
+        (
+            {"instances": [{"user_id": 1}, {"user_id": 2, "exclude_ids": ["a", "b"]}]},
+            [10, 10],
+            [[b"", b""], [b"a", b"b"]],
+        ),
+    ],
+)
+def test_what_a_request_to_recommend_leaves_out(document, k, exclude_ids):
+    request = read(document, signature_name="recommend")
+    assert request.recommends
+    assert request.inputs["k"].dtype == np.int32
+    assert request.inputs["k"].tolist() == k
+    assert request.inputs["exclude_ids"].tolist() == exclude_ids
+    assert request.inputs["exclude_ids"].dtype == object
+    assert request.inputs["exclude_ids"].ndim == 2
+
+
+def test_a_number_that_no_item_has_fills_rows_up():
+    rows = [{"history": [1]}, {"history": [2], "exclude_ids": [7]}]
+    request = read({"signature_name": "numbers", "instances": rows})
+    assert request.inputs["exclude_ids"].tolist() == [[-(2**63)], [7]]
+    left_out = read({"signature_name": "numbers", "inputs": {"history": [[1]]}})
+    assert left_out.inputs["exclude_ids"].shape == (1, 0)
+    assert left_out.inputs["exclude_ids"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"instances": [{"k": 1}]}, r"instances\[0\]: the input 'user_id' is missing"),
+        ({"inputs": {}}, "the input 'user_id' is missing"),
+        ({"inputs": {"user_id": [1], "k": None}}, "input 'k' must have the shape"),
+        ({"instances": [{"user_id": 1, "k": None}]}, "input 'k' must hold values of type int32"),
+        ({"instances": [{"user_id": 1}, {"user_id": 2, "exclude_ids": 5}]}, "'exclude_ids' is ragged"),
+        ({"instances": [{"user_id": 1, "exclude_ids": 5}, {"user_id": 2}]}, "'exclude_ids' must have the sh"),
+        (
+            {"instances": [{"user_id": 1, "exclude_ids": ["a"]}, {"user_id": 2, "exclude_ids": []}]},
+            "'exclude_ids' is ragged",
+        ),
+        ({"instances": [{"user_id": 1, "k_": 5}]}, "there is no input \"k_\". Did you mean 'k'"),
+    ],
+)
+def test_what_may_be_left_out_may_not_be_wrong(document, message):
+    refused({**document, "signature_name": "recommend"}, message)
+
+
+def test_nothing_may_be_left_out_of_other_signatures():
+    refused({"signature_name": "clusters", "inputs": {"x": [1]}}, "the input 'k' is missing")
+    assert not read({"signature_name": "clusters", "inputs": {"x": [1], "k": [1]}}).recommends
 
 
 @pytest.mark.parametrize(
@@ -267,6 +350,36 @@ def test_answers_are_read_as_they_were_written(values, row):
     found = parse_answer(answer, SIGNATURES["serving_default"], row=row)["y"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, scores)
+
+
+def test_numbers_that_are_not_finite_are_written_as_tensorflow_serving_writes_them():
+    outputs = {"y": np.array([math.nan, math.inf, -math.inf], np.float32)}
+    assert write_answer(outputs, row=False) == b'{"outputs":[NaN,Infinity,-Infinity]}'
+
+
+@given(st.integers(0, 7), st.integers(0, 4), st.integers(1, 12))
+def test_pieces_of_answers_are_one_document(rows, length, piece):
+    scores = np.arange(rows * length, dtype=np.float32).reshape(rows, length) / 4
+    names = np.empty((rows, length), object)
+    names[:] = "ä".encode()
+    outputs = {"ids_bytes": names, "known": np.ones(rows, bool), "scores": scores}
+    listed_names = [[{"b64": base64.b64encode("ä".encode()).decode()}] * length] * rows
+    columns = {"ids_bytes": listed_names, "known": [True] * rows, "scores": scores.tolist()}
+    lines = [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rest_format, "PIECE", piece)
+        for row, expected in ((True, {"predictions": lines}), (False, {"outputs": columns})):
+            pieces = [*rest_format.answer_pieces(outputs, row=row)]
+            assert b"".join(pieces).decode() == json.dumps(expected, separators=(",", ":"))
+        assert write_answer({"y": scores}, row=False) == write_answer({"y": scores}, row=True).replace(
+            b"predictions", b"outputs"
+        )
+
+
+def test_a_large_answer_comes_in_many_pieces():
+    outputs = {"scores": np.zeros((500, 100)), "ids": np.zeros((500, 100), np.int64)}
+    for row in (True, False):
+        assert len([*rest_format.answer_pieces(outputs, row=row)]) > 9
 
 
 def acceptable(document):

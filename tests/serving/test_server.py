@@ -1,68 +1,31 @@
-"""The embedded server: TensorFlow Serving's paths, bodies and status codes, limits, and new versions."""
+"""The embedded server: TensorFlow Serving's paths, bodies and status codes, and limits."""
 
 import contextlib
 import json
 import re
-import shutil
-import socket
 import threading
-import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.serving.served import (
-    NUMBERS,
-    TEXTS,
-    ask,
-    export_numbers,
-    export_texts,
-    predict,
-    publish,
-    serving,
-    wait_until,
-)
-from tfzoo.errors import UsageError
+from tests.patience import PATIENCE
+from tests.serving.listening import connect, read_answer, wait_until
+from tests.serving.served import TEXTS, ask, predict, serving
 from tfzoo.serving.client import LocalClient
-from tfzoo.serving.model_store import ModelStore, Version
-from tfzoo.serving.rest_client import RestClient
-from tfzoo.serving.server import Limits
+from tfzoo.serving.limits import Limits
+from tfzoo.serving.served_model import Version
 
 MODEL = f"/v1/models/{TEXTS}"
 QUESTION = {"signature_name": "recommend", "instances": [{"user_id": 100, "k": 2, "exclude_ids": []}]}
 
 
 @pytest.fixture(scope="module")
-def exports(toy, tmp_path_factory):
-    """Return a folder with one version of each model, and a second version of one beside it."""
-    folder = tmp_path_factory.mktemp("exports")
-    export_numbers(toy, folder / "first")
-    return export_texts(toy, folder / "first", 1), export_texts(toy, folder / "second", 2)
-
-
-@pytest.fixture(scope="module")
 def address(exports):
-    limits = Limits(max_body_bytes=20_000, timeout=0.6, max_rows=5, max_elements=1000, threads=2)
+    limits = Limits(
+        max_body_bytes=20_000, timeout=PATIENCE, max_rows=5, max_elements=1000, max_outputs=80, threads=2
+    )
     with serving(exports[0].parents[1], limits=limits) as (address, _):
         yield address
-
-
-@pytest.fixture
-def folder(exports, tmp_path):
-    """Return a folder with version 1 of one model, for tests that change it."""
-    shutil.copytree(exports[0], tmp_path / TEXTS / "1")
-    return tmp_path
-
-
-def best(address):
-    return RestClient(address, TEXTS).recommend(100, 20)
-
-
-def states(address):
-    found = ask(address, "GET", MODEL)[1]["model_version_status"]
-    return {state["version"]: (state["state"], state["status"]["error_message"]) for state in found}
 
 
 def test_status(address):
@@ -124,27 +87,33 @@ def test_predictions_of_a_version_and_any_content_type(address):
         ("GET", "/", 404, "Not Found"),
         ("GET", "/healthz/", 404, "Not Found"),
         ("GET", "/v1", 404, "Not Found"),
-        ("GET", "/v1/models", 404, 'Malformed request: GET "/v1/models"'),
-        ("GET", "/v1/models/", 404, "Malformed request: GET"),
-        ("GET", "/v1/models/a/b", 404, "Malformed request"),
-        ("GET", f"{MODEL}/versions/x", 404, "Malformed request"),
-        ("GET", f"{MODEL}/versions/{'9' * 30}", 404, "Malformed request"),
+        ("POST", "/v2/models/a:predict", 404, "Not Found"),
+        # What TensorFlow Serving answers to the same.
+        ("GET", "/v1/models", 400, "Missing model name"),
+        ("POST", "/v1/models", 400, 'Malformed request: POST "/v1/models"'),
+        ("GET", "/v1/models/a/b", 400, "Malformed request"),
+        ("GET", f"{MODEL}/versions/x", 400, "Malformed request"),
+        ("GET", f"{MODEL}/versions/{'9' * 30}", 400, "no number of 64 bits"),
+        ("GET", f"{MODEL}:predict", 400, "Malformed request: GET"),
+        ("POST", MODEL, 400, "Malformed request: POST"),
+        ("POST", f"{MODEL}/metadata", 400, "Malformed request"),
+        ("PUT", f"{MODEL}:predict", 400, "Malformed request: PUT"),
+        ("DELETE", MODEL, 400, "Malformed request: DELETE"),
+        ("OPTIONS", MODEL, 400, "Malformed request"),
+        ("PROPFIND", MODEL, 400, "Malformed request"),
         ("GET", "/v1/models/%00%FF%0A", 404, "no model"),
-        ("GET", "/v1/models/..%2F..%2Fetc", 404, "Malformed request"),
+        ("GET", "/v1/models/..%2F..%2Fetc", 404, "no model"),
         ("GET", f"/v1/models/{'x' * 3000}", 404, "no model"),
         ("GET", "/v1/models/ease-tox", 404, "no model \"ease-tox\". Did you mean 'ease-toy'"),
+        ("GET", "/v1/models/EASE-TOY", 404, "no model \"EASE-TOY\". Did you mean 'ease-toy'"),
         ("GET", f"{MODEL}/versions/2", 404, "no version 2 of model 'ease-toy'"),
         ("GET", f"{MODEL}/versions/2/metadata", 404, "Cannot ask version 2 .* version 1 is served"),
         ("POST", f"{MODEL}/versions/2:predict", 404, "Cannot ask version 2"),
+        # What this server cannot do.
         ("GET", f"{MODEL}/labels/stable", 400, "no version labels"),
         ("POST", f"{MODEL}/labels/stable:predict", 400, "no version labels"),
-        ("POST", f"{MODEL}:classify", 400, "answers ':predict', not \":classify\""),
+        ("POST", f"{MODEL}:classify", 400, "answers ':predict', not ':classify'"),
         ("POST", f"{MODEL}:regress", 400, "answers ':predict'"),
-        ("GET", f"{MODEL}:predict", 405, "takes POST"),
-        ("POST", MODEL, 405, "takes GET"),
-        ("POST", f"{MODEL}/metadata", 405, "takes GET"),
-        ("PUT", f"{MODEL}:predict", 405, "Method Not Allowed"),
-        ("DELETE", MODEL, 405, "Method Not Allowed"),
         ("POST", "/healthz", 405, "Method Not Allowed"),
     ],
 )
@@ -153,7 +122,13 @@ def test_paths_and_methods_that_are_refused(address, method, path, status, messa
     assert found == status
     assert list(answer) == ["error"]
     assert re.search(message, answer["error"])
-    assert len(answer["error"]) < 300
+    assert len(answer["error"]) < 400
+
+
+@pytest.mark.parametrize("path", [f"/V1/MODELS/{TEXTS}", f"/v1/models/{TEXTS.replace('-', '%2D')}"])
+def test_other_spellings_of_a_path(address, path):
+    assert ask(address, "GET", path) == ask(address, "GET", MODEL)
+    assert predict(address, QUESTION) == ask(address, "POST", f"{path}:predict", json.dumps(QUESTION))
 
 
 @pytest.mark.parametrize(
@@ -165,7 +140,7 @@ def test_paths_and_methods_that_are_refused(address, method, path, status, messa
         ({}, "'instances' or the key 'inputs'"),
         ({**QUESTION, "signature_name": "recomend"}, "'signature_name'.*Did you mean 'recommend"),
         ({"signature_name": "__saved_model_init_op", "inputs": {}}, "'signature_name'"),
-        ({**QUESTION, "instances": [{"user_id": 100, "k": 2}]}, "input 'exclude_ids' is missing"),
+        ({**QUESTION, "instances": [{"k": 2, "exclude_ids": []}]}, "input 'user_id' is missing"),
         ({**QUESTION, "instances": [{"user_id": "a", "k": 2, "exclude_ids": []}]}, "input 'user_id'.*int64"),
         ({**QUESTION, "instances": [{"user_id": 1, "k": 2.0, "exclude_ids": []}]}, "input 'k'.*int32"),
         ({**QUESTION, "instances": [{"user_id": 1, "k": 2, "exclude_ids": "a"}]}, "input 'exclude_ids'"),
@@ -177,6 +152,10 @@ def test_paths_and_methods_that_are_refused(address, method, path, status, messa
         (
             {**QUESTION, "instances": [{"user_id": 1, "k": 2, "exclude_ids": ["a"] * 999}]},
             "1000 elements. Received 1001, most of them in 'exclude_ids'",
+        ),
+        (
+            {**QUESTION, "instances": [{"user_id": 1, "k": 10**9, "exclude_ids": []}] * 5},
+            "may list 80 items. 5 rows of 20 are 100: ask for fewer rows or a smaller 'k'",
         ),
     ],
 )
@@ -222,45 +201,77 @@ def test_a_compressed_body_is_refused(address):
     )
 
 
-def raw(address, text, patience=10.0):
-    """Send bytes as they are and return the answer up to the end of the connection."""
-    host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=patience) as connection:
-        connection.sendall(text)
-        answer = b""
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(65536):
-                answer += part
-                if b"}" in part:
-                    break
-    return answer
+def test_k_and_exclude_ids_may_be_left_out(address):
+    def answer(row, signature="recommend"):
+        status, answer = predict(address, {"signature_name": signature, "instances": [row]})
+        assert status == 200
+        return answer["predictions"]
+
+    full = {"user_id": 100, "k": 10, "exclude_ids": []}
+    assert len(answer(full)[0]["item_ids"]) == 10
+    for left_out in ("k", "exclude_ids"):
+        assert answer({name: full[name] for name in full if name != left_out}) == answer(full)
+    assert answer({"user_id": 100}) == answer(full)
+    history = {"history": ["film-01", "film-02"]}
+    among = {"allow_ids": ["film-03", "film-04"]}
+    for signature, row in (
+        ("recommend_among", {"user_id": 100, **among}),
+        ("recommend_from_history", history),
+        ("recommend_among_from_history", {**history, **among}),
+    ):
+        assert answer(row, signature) == answer({**row, "k": 10, "exclude_ids": []}, signature)
 
 
-def test_a_slow_body_is_given_up(address):
-    head = f"POST {MODEL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n".encode()
-    start = time.monotonic()
-    answer = raw(address, head + b'{"instances"')
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'{"error": "The body of the request is late."}' in answer
-    assert 0.5 < time.monotonic() - start < 5
+def test_rows_may_differ_in_what_they_leave_out(address):
+    rows = [{"user_id": 100, "exclude_ids": ["film-01", "film-02"]}, {"user_id": 107, "k": 3}]
+    document = {"signature_name": "recommend", "instances": rows}
+    status, answer = predict(address, document)
+    assert status == 200
+    first, second = answer["predictions"]
+    alone = [
+        predict(address, {**document, "instances": [row]})[1]["predictions"][0]["item_ids"] for row in rows
+    ]
+    assert [first["item_ids"], second["item_ids"]] == [alone[0], alone[1] + [""] * 7]
+    assert not {"film-01", "film-02"} & {*first["item_ids"]}
+
+
+def head(length, more=""):
+    return f"POST {MODEL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{more}\r\n".encode()
+
+
+def port_of(address):
+    return int(address.split(":")[1])
 
 
 def test_a_body_that_ends_early_harms_nobody(address):
-    host, port = address.split(":")
     for _ in range(20):
-        with socket.create_connection((host, int(port))) as connection:
-            connection.sendall(
-                f"POST {MODEL}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode()
-            )
+        with connect(port_of(address)) as connection:
+            connection.sendall(head(9) + b"{")
     assert predict(address, QUESTION)[0] == 200
 
 
-@pytest.mark.parametrize("text", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01"])
-def test_what_is_no_http(address, text):
-    answer = raw(address, text + b"\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"Traceback" not in answer
-    assert predict(address, QUESTION)[0] == 200
+def test_a_connection_that_is_to_be_closed_is_answered_first(address):
+    text = json.dumps(QUESTION).encode()
+    with connect(port_of(address)) as connection:
+        connection.sendall(head(len(text), "Connection: close\r\n") + text)
+        answered, body = read_answer(connection)
+        assert answered.startswith("HTTP/1.1 200 ")
+        assert json.loads(body) == predict(address, QUESTION)[1]
+        assert connection.recv(1) == b""
+
+
+def test_a_client_that_asks_first_whether_to_go_on(address):
+    text = json.dumps(QUESTION).encode()
+    with connect(port_of(address)) as connection:
+        connection.sendall(head(len(text), "Expect: 100-continue\r\n"))
+        assert connection.recv(21) == b"HTTP/1.1 100 Continue"
+        while connection.recv(1) != b"\n" or connection.recv(2) != b"\r\n":
+            continue
+        connection.sendall(text)
+        assert read_answer(connection)[0].startswith("HTTP/1.1 200 ")
+    with connect(port_of(address)) as connection:
+        connection.sendall(head(10**12, "Expect: 100-continue\r\n"))
+        assert read_answer(connection)[0].startswith("HTTP/1.1 413 ")
 
 
 @contextlib.contextmanager
@@ -270,7 +281,7 @@ def held(monkeypatch):
 
     def wait(self, signature, inputs):
         at_work.append(signature)
-        go.wait(30)
+        go.wait(PATIENCE)
         return honest(self, signature, inputs)
 
     monkeypatch.setattr(Version, "predict", wait)
@@ -287,8 +298,11 @@ def in_threads(count, work):
     return threads
 
 
-def test_waiting_requests_that_are_too_many(folder, monkeypatch):
-    with serving(folder, limits=Limits(max_concurrency=4, threads=2)) as (address, _):
+def test_waiting_requests_that_are_too_many(served_folder, monkeypatch):
+    with serving(served_folder, limits=Limits(timeout=PATIENCE, max_concurrency=4, threads=2)) as (
+        address,
+        _,
+    ):
         answers = []
         with held(monkeypatch) as at_work:
             threads = in_threads(10, lambda: answers.append(predict(address, QUESTION)))
@@ -303,16 +317,33 @@ def test_waiting_requests_that_are_too_many(folder, monkeypatch):
         assert predict(address, QUESTION)[0] == 200
 
 
-def test_a_late_answer(folder, monkeypatch):
+def test_a_late_answer(served_folder, monkeypatch):
     with (
-        serving(folder, limits=Limits(timeout=0.3, threads=1)) as (address, _),
+        serving(served_folder, limits=Limits(timeout=0.3, threads=1)) as (address, _),
         held(monkeypatch),
     ):
         assert predict(address, QUESTION) == (504, {"error": "The answer is late."})
 
 
-def test_failures_are_told_to_the_log_alone(folder, monkeypatch, caplog):
-    with serving(folder) as (address, _):
+def test_requests_whose_clients_have_gone_are_not_worked_on(served_folder, monkeypatch):
+    text = json.dumps(QUESTION).encode()
+    with serving(served_folder, limits=Limits(timeout=PATIENCE, threads=1)) as (address, _):
+        with held(monkeypatch) as at_work:
+            first = in_threads(1, lambda: predict(address, QUESTION))
+            wait_until(lambda: at_work)
+            for _ in range(5):
+                with connect(port_of(address)) as connection:
+                    connection.sendall(head(len(text)) + text)
+            # What comes after them is answered, and they are not.
+            last = in_threads(1, lambda: predict(address, {"instances": [{"user_id": 1, "item_id": "a"}]}))
+            assert ask(address, "GET", MODEL)[0] == 200
+        for thread in (*first, *last):
+            thread.join()
+        assert at_work == ["recommend", "serving_default"]
+
+
+def test_failures_are_told_to_the_log_alone(served_folder, monkeypatch, caplog):
+    with serving(served_folder) as (address, _):
 
         def fail(*args):
             raise RuntimeError("secret")
@@ -325,129 +356,10 @@ def test_failures_are_told_to_the_log_alone(folder, monkeypatch, caplog):
         assert predict(address, QUESTION)[0] == 200
 
 
-def test_outputs_come_in_the_order_of_their_names(exports, monkeypatch):
-    version = Version(TEXTS, 1, exports[0])
-    outputs = {name: tf.constant([1]) for name in ("scores", "known_user", "item_ids")}
-    loaded = SimpleNamespace(signatures={"recommend": lambda **inputs: outputs})
-    monkeypatch.setattr(version, "_loaded", loaded)
-    inputs = {"user_id": [100], "k": [2], "exclude_ids": [[""]]}
-    assert list(version.predict("recommend", inputs)) == ["item_ids", "known_user", "scores"]
-
-
-def test_a_graph_that_refuses_its_inputs(folder, monkeypatch):
-    with serving(folder) as (address, _):
-        monkeypatch.setattr("tfzoo.serving.server._Api._check_size", lambda self, request: None)
+def test_a_graph_that_refuses_its_inputs(served_folder, monkeypatch):
+    with serving(served_folder) as (address, _):
+        monkeypatch.setattr(Limits, "check_request", lambda *arguments: None)
         columns = {"user_id": [1, 2], "k": [1], "exclude_ids": [[], []]}
         status, answer = predict(address, {"signature_name": "recommend", "inputs": columns})
         assert status == 400
         assert answer["error"] == "The model refuses the inputs of 'recommend': exclude_ids, k, user_id."
-
-
-def test_a_new_version_takes_over(folder, exports):
-    old, new = (LocalClient(export).recommend(100, 20) for export in exports)
-    assert old != new
-    lines = []
-    with serving(folder, poll_seconds=0.05, report=lines.append) as (address, _):
-        assert best(address) == old
-        assert publish(exports[1], folder / TEXTS).name == "2"
-        wait_until(lambda: states(address).get("2") == ("AVAILABLE", ""))
-        assert best(address) == new
-        assert states(address) == {"2": ("AVAILABLE", ""), "1": ("END", "")}
-        assert ask(address, "GET", f"{MODEL}/metadata")[1]["model_spec"]["version"] == "2"
-        assert ask(address, "POST", f"{MODEL}/versions/1:predict", b"{}")[0] == 404
-        shutil.rmtree(folder / TEXTS / "2")
-        wait_until(lambda: states(address).get("1") == ("AVAILABLE", ""))
-        assert best(address) == old
-        shutil.rmtree(folder / TEXTS)
-        time.sleep(0.3)
-        assert best(address) == old
-    assert lines[0].startswith(f"Model '{TEXTS}': version 1 is served (")
-    assert "warm-up requests" in lines[1]
-
-
-def test_the_largest_number_is_served_whatever_else_lies_there(folder, exports):
-    shutil.copytree(exports[1], folder / TEXTS / "10")
-    for name in (".export-abc", "11.tmp", "latest", "²", "-12", "1e2", "9" * 19):
-        shutil.copytree(exports[0], folder / TEXTS / name)
-    (folder / TEXTS / "99").write_text("a file")
-    (folder / "models.config").write_text("")
-    (folder / ".hidden" / "1").mkdir(parents=True)
-    (folder / "empty").mkdir()
-    with serving(folder) as (address, store):
-        assert set(store.models) == {TEXTS}
-        assert states(address) == {"10": ("AVAILABLE", "")}
-        assert best(address) == LocalClient(exports[1]).recommend(100, 20)
-
-
-def test_a_broken_version_is_reported_and_the_one_before_answers(folder, exports):
-    broken = folder / TEXTS / "2"
-    broken.mkdir()
-    (broken / "saved_model.pb").write_bytes(b"\xff\xff no protocol buffer")
-    lines = []
-    with serving(folder, poll_seconds=0.05, report=lines.append) as (address, _):
-        assert best(address) == LocalClient(exports[0]).recommend(100, 20)
-        found = states(address)
-        assert found["1"] == ("AVAILABLE", "")
-        assert found["2"][0] == "END"
-        assert found["2"][1]
-        time.sleep(0.3)
-        assert sum("version 2 is broken and not served" in line for line in lines) == 1
-        # A copy that was not finished when it was first read.
-        shutil.copytree(exports[1], broken, dirs_exist_ok=True)
-        wait_until(lambda: states(address).get("2") == ("AVAILABLE", ""))
-        assert best(address) == LocalClient(exports[1]).recommend(100, 20)
-
-
-def test_a_version_whose_warm_up_fails_is_broken(folder, exports):
-    shutil.copytree(exports[1], folder / TEXTS / "2")
-    (folder / TEXTS / "2/assets.extra/tf_serving_warmup_requests").write_bytes(b"no records" * 10)
-    with serving(folder) as (address, _):
-        assert {version: state for version, (state, _) in states(address).items()} == {
-            "1": "AVAILABLE",
-            "2": "END",
-        }
-
-
-def test_an_export_without_warm_up_is_served(folder):
-    (folder / TEXTS / "1/assets.extra/tf_serving_warmup_requests").unlink()
-    with serving(folder) as (address, _):
-        assert predict(address, QUESTION)[0] == 200
-
-
-def test_exports_for_other_runtimes_are_passed_over(folder):
-    (folder / f"{TEXTS}-onnx" / "1").mkdir(parents=True)
-    (folder / f"{TEXTS}-onnx" / "1" / "tfzoo.json").write_text("{}", encoding="utf-8")
-    with serving(folder) as (address, _):
-        assert ask(address, "GET", "/healthz")[0] == 200
-        assert ask(address, "GET", f"/v1/models/{TEXTS}-onnx")[0] == 404
-
-
-def test_health_tells_of_models_without_a_version(folder):
-    (folder / "other" / "1").mkdir(parents=True)
-    with serving(folder) as (address, _):
-        assert ask(address, "GET", "/healthz") == (503, {"error": "No version is served of other."})
-        status, answer = ask(address, "POST", "/v1/models/other:predict", b"{}")
-        assert (status, answer["error"]) == (404, "Cannot ask any version of model 'other': none is served.")
-
-
-def test_models_that_come_later_and_models_that_were_named(folder, exports):
-    with (
-        serving(folder, poll_seconds=0.05) as (open_address, _),
-        serving(folder, poll_seconds=0.05, names=[TEXTS]) as (named_address, _),
-    ):
-        shutil.copytree(exports[0].parents[1] / NUMBERS, folder / NUMBERS)
-        wait_until(lambda: predict(open_address, {**QUESTION}, NUMBERS)[0] == 200)
-        assert ask(named_address, "GET", f"/v1/models/{NUMBERS}")[0] == 404
-
-
-def test_a_folder_without_models(folder, tmp_path):
-    def refresh(where, names=()):
-        ModelStore(where, names, print).refresh()
-
-    for empty in (tmp_path / "no", tmp_path / TEXTS / "1"):
-        with pytest.raises(UsageError, match=r"There is no exported model in .*: expected MODEL/VERSION"):
-            refresh(empty)
-    with pytest.raises(UsageError, match=r"This is the folder of one model: name the one above"):
-        refresh(tmp_path / TEXTS)
-    with pytest.raises(UsageError, match=r"no model 'ease' in .*Did you mean 'ease-toy'"):
-        refresh(folder, ["ease"])

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE
 from tests.serving.served import TEXTS, ServerProcess, ask, export_texts, publish
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.rest_client import RestClient
@@ -47,7 +48,7 @@ def questions(count):
 
     made = []
     for number in range(count):
-        user, k = int(random.choice([100, 107, 114, 303, 5])), int(random.choice([0, 1, 5, 10, 1000]))
+        user, k = int(random.choice([100, 107, 114, 303, 5])), int(random.choice([1, 2, 5, 10, 1000]))
         lists = (items(6), items(30))
         made.append(
             (
@@ -91,7 +92,9 @@ def test_every_answer_to_many_clients_is_that_of_this_process(server, prepared):
     def work(number):
         random = np.random.default_rng(number)
         order = random.integers(0, len(asked), REQUESTS_EACH)
-        with RestClient(server.address, TEXTS, format=("row", "column")[number % 2], timeout=60) as client:
+        with RestClient(
+            server.address, TEXTS, format=("row", "column")[number % 2], timeout=PATIENCE
+        ) as client:
             answers[number] = [(at, asked[at](client)) for at in order]
 
     run_threads(CLIENTS, work)
@@ -106,7 +109,7 @@ def test_new_versions_under_load_fail_no_request(server, prepared):
     stop, seen = threading.Event(), {number: [] for number in range(16)}
 
     def work(number):
-        with RestClient(server.address, MOVING, retries=0, timeout=60) as client:
+        with RestClient(server.address, MOVING, retries=0, timeout=PATIENCE) as client:
             while not stop.is_set():
                 seen[number].append(expected.index(client.recommend(100, 20)))
 
@@ -135,7 +138,7 @@ def test_new_versions_under_load_fail_no_request(server, prepared):
     ]
 
 
-def wait_for_all(seen, version, seconds=40):
+def wait_for_all(seen, version, seconds=PATIENCE):
     """Wait until every client has had three answers of a version."""
     deadline = time.monotonic() + seconds
     while not all(own[-3:] == [version] * 3 for own in seen.values()):

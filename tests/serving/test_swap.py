@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.zoo import build
+from tfzoo.data.filters import filter_interactions
 from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -15,6 +16,7 @@ from tfzoo.serving.candidates import Candidates
 from tfzoo.serving.client import LocalClient
 from tfzoo.serving.export import export_saved_model
 from tfzoo.serving.index import IndexSettings
+from tfzoo.serving.recommender import OTHER_USERS_FILE
 from tfzoo.serving.swap import swap_candidates
 from tfzoo.tasks import get_task
 
@@ -26,12 +28,14 @@ def train(toy):
     return toy.take(np.flatnonzero(toy.item_id != 6))
 
 
-def export(train, folder, index=EXACT, name="gmf"):
+def export(train, folder, index=EXACT, name="gmf", **options):
     """Export a model; return the version and its queries, vectors and offsets by dense id."""
     model = build(name, 3, 0.4, train.num_users, train.num_items)
     task = get_task("implicit" if name == "gmf" else "rating")()
     scorer = task.scorer(model, task.features(model, Split(train, train, train, ""), train))
-    version = export_saved_model(model, scorer, train, folder, metadata={"model": name}, index=index)
+    version = export_saved_model(
+        model, scorer, train, folder, metadata={"model": name}, index=index, **options
+    )
     if index is None:
         return version, None, None, None
     factors = scorer.factors()
@@ -113,6 +117,19 @@ def test_the_same_items_give_the_same_answers(train, tmp_path):
     for user in (100, 303, 5):
         assert after.recommend(user, k=50) == before.recommend(user, k=50)
     assert after.titles == before.titles
+
+
+def test_what_is_known_of_users_without_a_vector_stays(toy, tmp_path):
+    train = filter_interactions(replace(toy, rating=np.where(toy.user_id < 4, 1, 5)), min_rating=2)
+    version, *_ = export(train, tmp_path / "gmf-toy", known=[toy])
+    assert (version / "assets" / OTHER_USERS_FILE).read_text().split() == ["100", "107", "114"]
+    new = swap_candidates(version, Candidates(train.items.ids[::2]))
+    for user in (1, 3, 30):
+        raw = int(toy.users.decode([user])[0])
+        rated = set(toy.items.decode(toy.item_id[toy.user_id == user]).tolist())
+        answer = LocalClient(new).recommend(raw, k=50)
+        assert set(answer.item_ids) == set(train.items.ids[::2].tolist()) - rated
+        assert answer.known_user == (user > 3)
 
 
 def test_a_swap_of_a_swap(swapped):

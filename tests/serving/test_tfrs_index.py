@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.patience import PATIENCE
 from tfzoo.errors import UsageError
 from tfzoo.serving.tfrs_index import tfrs_index
 
@@ -57,7 +58,7 @@ def found():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert process.returncode == 0, process.stderr[-3000:]

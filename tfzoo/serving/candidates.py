@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tfzoo.data.datasets.delimited import check_is_file
+from tfzoo.data.datasets.text_files import text_blocks, text_rows
 from tfzoo.data.vocabulary import INTEGER
 from tfzoo.errors import DataError
 
@@ -144,6 +146,8 @@ def _read_text(path: Path, sep: str, id_col: str) -> pd.DataFrame:
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the header has column {repeated!r} {names.count(repeated)} times")
+    # A lost quote swallows the items up to the next one, which pandas takes for a long title.
+    deque(text_rows(path, text_blocks(path, in_memory=True), sep), maxlen=0)
     return table
 
 

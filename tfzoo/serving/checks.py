@@ -26,12 +26,13 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
     def with_checks(*arguments: tf.Tensor, **options: tf.Tensor) -> Any:
         bound = parameters.bind(*arguments, **options).arguments
         (owner, itself), *inputs = bound.items()
-        return method(**{owner: itself, **_with_right_shapes(dict(inputs))})
+        return method(**{owner: itself, **with_right_shapes(dict(inputs))})
 
     return with_checks
 
 
-def _with_right_shapes(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def with_right_shapes(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return the inputs, of which each has a row for each row of the first one, else an error names it."""
     given = {name: _ensured(name, value) for name, value in inputs.items()}
     first, *others = given
     equal = [

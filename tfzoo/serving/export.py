@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,18 @@ from tfzoo.errors import StorageError, TfzooError, UsageError
 from tfzoo.files import temporary_folder
 from tfzoo.serving.deployment import write_deployment
 from tfzoo.serving.index import IndexSettings
-from tfzoo.serving.recommender import BLANK_SCORE, Recommender
+from tfzoo.serving.recommender import Recommender
 from tfzoo.serving.recommenders import CatalogueRecommender, IndexedRecommender
-from tfzoo.serving.signatures import POLICY, served_functions
+from tfzoo.serving.signatures import served_functions, served_policy
 from tfzoo.serving.warmup import write_warmup
 from tfzoo.tasks.base import Scorer
 from tfzoo.tasks.factors import Factors
 
 METADATA = "tfzoo.json"
 TITLES = "titles.json"
-VERSION = re.compile("[0-9]{1,18}")
+# TensorFlow Serving reads the names of folders as numbers of 64 bits.
+VERSION = re.compile("0*[0-9]{1,19}")
+LARGEST_VERSION = 2**63 - 1
 
 
 def export_saved_model(
@@ -41,7 +43,7 @@ def export_saved_model(
     *,
     metadata: dict[str, Any],
     exclude_seen: bool = True,
-    fold_in: Interactions | None = None,
+    known: Sequence[Interactions] = (),
     index: IndexSettings | None = None,
 ) -> Path:
     """Write the next version of a served model.
@@ -53,8 +55,9 @@ def export_saved_model(
         folder: the served model's folder, ``EXPORT_DIR/<model>-<dataset>``; the export becomes
             the subfolder named by the next whole number, written beside and renamed into place.
         metadata: what to write into ``assets.extra/tfzoo.json`` beside the policy.
-        exclude_seen: `recommend` leaves out what a user has rated in training.
-        fold_in: known history of users whom training never sees, left out likewise.
+        exclude_seen: lists leave out what a user is known to have, and the items of a given history.
+        known: what is known of users beside the training part, such as the other parts of a split and
+            what a filter dropped; its users and items may be others.
         index: find items through an index over their vectors, which can be exchanged later, see
             `swap_candidates`; None scores all items with the model.
 
@@ -71,7 +74,7 @@ def export_saved_model(
     with writing_version(folder) as temporary:
         assets = temporary / "vocabulary"
         assets.mkdir()
-        options: dict[str, Any] = {"exclude_seen": exclude_seen, "fold_in": fold_in}
+        options: dict[str, Any] = {"exclude_seen": exclude_seen, "known": known}
         recommender: Recommender
         if index is None or factors is None:
             recommender = CatalogueRecommender(scorer, train, assets, **options)
@@ -83,14 +86,7 @@ def export_saved_model(
         extra.mkdir()
         users, items = (train.users, train.user_counts()), (train.items, train.item_counts())
         warm = write_warmup(extra, users, items, reads_history=recommender.reads_history)
-        policy = {
-            **POLICY,
-            "seen_items": "left out of recommend and recommend_among"
-            if exclude_seen
-            else "kept in recommend and recommend_among",
-            "blank_id": recommender.items.blank,
-            "blank_score": BLANK_SCORE,
-        }
+        policy = served_policy(recommender)
         ids = {"user": train.users.dtype, "item": train.items.dtype}
         described = {**metadata, "policy": policy, "ids": ids, "warmup_requests": warm}
         if index is not None and factors is not None:
@@ -116,6 +112,7 @@ def writing_version(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _next_version(folder)  # Before the work, of which nobody would see the result.
         with temporary_folder(folder, ".export-") as temporary:
             yield temporary
     except StorageError:
@@ -141,7 +138,7 @@ def publish(prepared: Path, folder: Path) -> Path:
         overwritten.
     """
     while True:
-        version = folder / str(max(versions(folder), default=0) + 1)
+        version = _next_version(folder)
         try:
             prepared.rename(version)
         except OSError as error:
@@ -151,12 +148,53 @@ def publish(prepared: Path, folder: Path) -> Path:
             return version
 
 
+def _next_version(folder: Path) -> Path:
+    """Return the folder of the next version; raises `TfzooError` where a server would never look at it."""
+    newest = max(versions(folder), default=0)
+    if newest >= LARGEST_VERSION:
+        raise TfzooError(
+            f"{folder} holds version {newest}, the largest that a server reads, so that no export can follow "
+            "it. Rename that folder, or export with another --name."
+        )
+    return folder / str(newest + 1)
+
+
 def versions(folder: Path) -> dict[int, Path]:
-    """Return the folders of versions by number; other names, such as of temporary folders, do not count."""
+    """Return the folders of versions by number; other names, such as of temporary folders, do not count.
+
+    The rules are TensorFlow Serving's: a number is at most 2**63 - 1, and of two folders with the
+    same number, such as ``01`` and ``1``, the name that sorts last counts.
+    """
     if not folder.is_dir():
         return {}
-    named = [entry for entry in folder.iterdir() if VERSION.fullmatch(entry.name) and entry.is_dir()]
-    return {int(entry.name): entry for entry in named}
+    named = sorted(entry for entry in folder.iterdir() if VERSION.fullmatch(entry.name) and entry.is_dir())
+    numbered = {int(entry.name): entry for entry in named}
+    return {number: entry for number, entry in numbered.items() if number <= LARGEST_VERSION}
+
+
+def refuse_other_data(folder: Path, model: str, data_fingerprint: str, told: str) -> None:
+    """Raise `TfzooError` where the newest version of a served model is another model, or of other data.
+
+    Versions of older programs, which do not say what data they are of, are taken for the same.
+
+    Args:
+        folder: of the served model.
+        model: name of the model that is to be exported.
+        data_fingerprint: of the data it was trained on, see `Interactions.fingerprint`.
+        told: what the user can do, for the message.
+    """
+    found = versions(folder)
+    if not found:
+        return
+    newest = found[max(found)]
+    try:
+        known = read_metadata(newest)
+        of = (known["model"], known["data_fingerprint"])
+    except (TfzooError, KeyError):
+        return
+    if of != (model, data_fingerprint):
+        what = "other data" if of[0] == model else f"the model '{of[0]}'"
+        raise TfzooError(f"{newest} is an export of {what}: whoever asks {folder} relies on it. {told}")
 
 
 def item_titles(items: Interactions) -> list[str] | None:
@@ -167,21 +205,37 @@ def item_titles(items: Interactions) -> list[str] | None:
 
 def latest_version(folder: Path) -> Path:
     """Return the folder of the newest version; raises `TfzooError` where there is none."""
-    found = versions(folder)
+    # A folder with a number for its name need not be an export; a larger number hides none.
+    found = {number: version for number, version in versions(folder).items() if _is_export(version)}
     if not found:
         raise TfzooError(
             f"No exported model in {folder}. Export one with scripts/train.py or scripts/export.py."
         )
-    return folder / str(max(found))
+    return found[max(found)]
+
+
+def _is_export(version: Path) -> bool:
+    return (version / "saved_model.pb").is_file() or (version / METADATA).is_file()
 
 
 def read_metadata(version: Path) -> dict[str, Any]:
     """Return what `write_metadata` wrote; raises `TfzooError` where there is no such file."""
-    path = version / "assets.extra" / METADATA
+    # Exports for other runtimes have it on top.
+    path = version / METADATA
+    if not path.is_file():
+        path = version / "assets.extra" / METADATA
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_object(path)
     except (OSError, ValueError) as error:
         raise TfzooError(f"{version} is no export of this library: {error}") from None
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds; raises `OSError` or `ValueError` where it does not."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds a {type(found).__name__}, expected an object")
+    return found
 
 
 def write_metadata(

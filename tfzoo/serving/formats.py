@@ -160,6 +160,11 @@ def _write_onnx(graph: keras.Model, path: Path) -> dict[str, Any]:
     for value in (*written.graph.input, *written.graph.output):
         # The converter gives the first dimension of each input and output a name of its own.
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value in written.graph.output:
+        # It also loses sizes on the way through loops and transforms, which the model knows.
+        for dim, size in zip(value.type.tensor_type.shape.dim, graph.output[value.name].shape, strict=True):
+            if size is not None:
+                dim.dim_value = size
     onnx.save(written, path)
     return {"opset": opsets[""]}
 
@@ -169,9 +174,10 @@ def _write_litert(graph: keras.Model, path: Path) -> dict[str, Any]:
     builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     signature = _signature(graph)
     try:
-        graph.export(
-            str(path), format="litert", verbose=False, input_signature=signature, target_spec=builtin
-        )
+        with _unrolled(graph):
+            graph.export(
+                str(path), format="litert", verbose=False, input_signature=signature, target_spec=builtin
+            )
     except Exception as error:
         # TensorFlow does not make the class of this error public.
         missing = re.search(r"^TF Select ops: (.+)$", str(error), re.MULTILINE)
@@ -179,6 +185,19 @@ def _write_litert(graph: keras.Model, path: Path) -> dict[str, Any]:
             raise
         raise MissingOperationsError(missing[1]) from error
     return {"signature": "serving_default"}
+
+
+@contextlib.contextmanager
+def _unrolled(graph: keras.Model) -> Iterator[None]:
+    """Write the steps of recurrent layers one after another: LiteRT's loops want a batch of fixed size."""
+    looped = [layer for layer in _layers(graph) if isinstance(layer, keras.layers.RNN) and not layer.unroll]
+    for layer in looped:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer in looped:
+            layer.unroll = False
 
 
 FORMATS = {
@@ -263,6 +282,10 @@ def _input_meanings(graph: keras.Model) -> dict[str, str]:
         "user_row": f"{cell} at the dense ids of the items that the user has, 0 elsewhere and at 0",
         "user_tokens": document.format("the user wrote"),
         "item_tokens": document.format("were written about the item"),
+        "history": "dense ids of the last items, oldest first, left-padded with 0",
+        "history_gaps": "seconds from the event before to each of history, 0 at padding and at the first",
+        "fields": "row of each field of an impression, 0 for a value that training lacks",
+        "dense": "numbers of an impression, scaled as in training",
         "item_row": f"{cell} at the dense ids of the users that have the item, 0 elsewhere and at 0",
         **states,
     }
@@ -272,6 +295,9 @@ def _output_meanings(graph: keras.Model) -> dict[str, str]:
     states = {f"next_{name}": "state after the event" for name in graph.input}
     return {
         "rating": "predicted rating, not clipped to the rating scale",
+        "states": "state of each user at each place of history",
+        "click": "probability of a click",
+        "logit": "logarithm of the odds of a click",
         "score": "score of the pair, the larger the better",
         "scores": "score of each item at its dense id, the larger the better; at 0 there is no item",
         **states,

@@ -10,19 +10,18 @@ from tfzoo.data.vocabulary import INTEGER, Vocabulary
 from tfzoo.errors import DataError
 
 
-class IdLookup(tf.Module):
-    """Raw ids to dense ids and back, inside a graph.
+class Lookup(tf.Module):
+    """Raw values to their places in a vocabulary, inside a graph.
 
     The vocabulary lies in an asset file, so that it does not count against the size limit of
     the graph.
 
     Args:
-        vocabulary: the ids.
+        vocabulary: the values.
         path: where to write the asset file; it is read again when the module is used.
-        name: of the variable with the raw ids.
     """
 
-    def __init__(self, vocabulary: Vocabulary, path: Path, name: str) -> None:
+    def __init__(self, vocabulary: Vocabulary, path: Path) -> None:
         super().__init__()
         vocabulary.save(path)
         self.dtype = tf.int64 if vocabulary.dtype == INTEGER else tf.string
@@ -31,14 +30,27 @@ class IdLookup(tf.Module):
             str(path), self.dtype, key, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER, delimiter="\t"
         )
         self._table = tf.lookup.StaticHashTable(initializer, default_value=-1)
+
+    def dense(self, raw: tf.Tensor) -> tf.Tensor:
+        """Return dense ids, int32; 0 where the raw value is unknown."""
+        return tf.cast(self._table.lookup(raw) + 1, tf.int32)
+
+
+class IdLookup(Lookup):
+    """Raw ids to dense ids and back, inside a graph.
+
+    Args:
+        vocabulary: the ids.
+        path: see `Lookup`.
+        name: of the variable with the raw ids.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, path: Path, name: str) -> None:
+        super().__init__(vocabulary, path)
         self.blank = blank_id(vocabulary)
         self._raw = tf.Variable(
             raw_ids(vocabulary), dtype=self.dtype, trainable=False, name=name, shape=[None]
         )
-
-    def dense(self, raw: tf.Tensor) -> tf.Tensor:
-        """Return dense ids, int32; 0 where the raw id is unknown."""
-        return tf.cast(self._table.lookup(raw) + 1, tf.int32)
 
     def raw(self, dense: tf.Tensor) -> tf.Tensor:
         """Return raw ids; the blank id for 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ BLANK_SCORE = -1e9
 # An export's own blank id lies below all its ids and fits into int64, so that none of them can be the
 # lowest number there is. Graphs ignore unknown ids in lists: this one is unknown to every export.
 BLANK_NUMBER = int(np.iinfo(np.int64).min)
+ID_INPUTS = ("user_id", "item_id", "exclude_ids", "allow_ids", "history")
+# Whole numbers below are exact as fractions.
+EXACT = 2**53
 # The empty text is the blank id of every export whose ids are texts.
 BLANK_TEXT = b""
 
@@ -83,10 +87,10 @@ class Client(abc.ABC):
         return scores
 
     def recommend(self, user_id: Id, k: int = 10, exclude_ids: Sequence[Id] = ()) -> Recommendations:
-        """Return the best ``k`` items for a user.
+        """Return the best ``k`` items for a user, all that are eligible where there are fewer.
 
         Raises:
-            UsageError: an id is a text where the data set has whole numbers.
+            UsageError: an id is a text where the data set has whole numbers, or ``k`` is below 1.
         """
         return self._ask("recommend", k, exclude_ids, user_id=[user_id])
 
@@ -106,8 +110,8 @@ class Client(abc.ABC):
         """Return the best ``k`` items for someone who has interacted with ``history``, oldest first.
 
         Raises:
-            UsageError: the model cannot score a history, or an id is a text where the data set
-                has whole numbers.
+            UsageError: the model cannot score a history, an id is a text where the data set has whole
+                numbers, or ``k`` is below 1.
         """
         return self._ask("recommend_from_history", k, exclude_ids, history=[history])
 
@@ -151,6 +155,9 @@ class Client(abc.ABC):
         return {name: _texts(array) for name, array in self._run(signature, arrays).items()}
 
     def _ask(self, signature: str, k: int, exclude_ids: Sequence[Id], **who: Any) -> Recommendations:
+        # Batches leave a row with such a `k` blank, which a server must do with what others have sent.
+        if isinstance(k, int | np.integer) and k < 1:
+            raise UsageError(f"k must be at least 1. Received {k}.")
         answer = self.predict(signature, {**who, "k": [k], "exclude_ids": [exclude_ids]})
         items, scores = answer["item_ids"][0], answer["scores"][0]
         shown = scores > BLANK_SCORE
@@ -203,18 +210,40 @@ def _flat(name: str, values: Any, info: TensorInfo) -> Array:
     return np.array(listed, info.dtype)
 
 
+def plain_id(name: str, raw: Any) -> Id:
+    """Return an id as a plain text or whole number, by the rules that data is read by.
+
+    Args:
+        name: of the input, for messages.
+        raw: a text, a whole number, or one that stands in a column of fractions, as 7.0 does where pandas
+            had to leave a cell empty.
+
+    Raises:
+        UsageError: it is something else, such as None, NaN, a truth value or a list.
+    """
+    if isinstance(raw, str):
+        return str(raw)
+    if isinstance(raw, float | np.floating) and raw.is_integer() and abs(float(raw)) < EXACT:
+        return int(raw)
+    if not isinstance(raw, bool | np.bool_):
+        with contextlib.suppress(TypeError):
+            return operator.index(raw)
+    raise UsageError(f"'{name}': an id is a text or a whole number. Received {raw!r}.")
+
+
 def _text(name: str, raw: Any) -> bytes:
     if isinstance(raw, bytes):
         return raw
     try:
-        return str(raw).encode()
+        return str(plain_id(name, raw) if name in ID_INPUTS else raw).encode()
     except UnicodeEncodeError:
         raise UsageError(f"'{name}' holds a text that is not Unicode: {raw!r}.") from None
 
 
 def _whole(name: str, raw: Any, dtype: str) -> int:
     try:
-        value = int(raw) if isinstance(raw, str | bytes) else operator.index(raw)
+        plain = plain_id(name, raw) if name in ID_INPUTS and not isinstance(raw, bytes) else raw
+        value = int(plain) if isinstance(plain, str | bytes) else operator.index(plain)
         limits = np.iinfo(dtype)
         if limits.min <= value <= limits.max:
             return value
@@ -222,6 +251,8 @@ def _whole(name: str, raw: Any, dtype: str) -> int:
         pass
     if name == "k":
         raise UsageError(f"k must be a whole number of type {dtype}. Received {raw!r}.")
+    if name not in ID_INPUTS:
+        raise UsageError(f"'{name}' takes whole numbers of type {dtype}. Received {raw!r}.")
     what = "user" if name == "user_id" else "item"
     raise UsageError(f"The {what} ids of this data set are whole numbers. Received {[raw]}.")
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.rows import SparseRows
+from tfzoo.data.unused import translated
+from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.serving.cells import Cells
 from tfzoo.serving.checks import checked
 from tfzoo.serving.id_lookup import IdLookup
@@ -19,6 +23,7 @@ from tfzoo.tasks.base import Scorer
 BLANK_SCORE = -1e9
 USERS_FILE = "users.txt"
 ITEMS_FILE = "items.txt"
+OTHER_USERS_FILE = "other_users.txt"
 
 Answer = dict[str, tf.Tensor]
 
@@ -34,8 +39,8 @@ class Recommender(tf.Module):
         scorer: scores by dense ids.
         train: training interactions, for seen items and popularity.
         assets: folder for the vocabulary files.
-        exclude_seen: leave out what the user has rated in training.
-        fold_in: known history of users whom training never sees, left out likewise.
+        exclude_seen: leave out what the user is known to have, and the items of a given history.
+        known: what is known beside the training part, of the same users and items or of others.
     """
 
     reads_history = False
@@ -47,19 +52,20 @@ class Recommender(tf.Module):
         assets: Path,
         *,
         exclude_seen: bool,
-        fold_in: Interactions | None = None,
+        known: Sequence[Interactions] = (),
     ) -> None:
         super().__init__()
         self.output_name = scorer.output_name
         self.users = IdLookup(train.users, assets / USERS_FILE, "raw_user_ids")
         self.items = IdLookup(train.items, assets / ITEMS_FILE, "raw_item_ids")
-        shape = (train.num_users + 1, train.num_items + 1)
+        self.exclude_seen = exclude_seen
         # Without need the columns are not touched: those of a training part on disk would be read.
-        known = [part for part in (train, fold_in) if part is not None] if exclude_seen else []
-        user, item = (
-            np.concatenate([np.empty(0, np.int32), *(getattr(part, f"{side}_id") for part in known)])
-            for side in ("user", "item")
-        )
+        parts = [train, *known] if exclude_seen else []
+        others = other_users(train, parts)
+        self.others = None if others is None else IdLookup(others, assets / OTHER_USERS_FILE, "raw_other_ids")
+        self._num_users = train.num_users
+        user, item = _known_pairs(train, parts, others)
+        shape = (1 + train.num_users + (0 if others is None else len(others)), train.num_items + 1)
         self.seen = SparseRows(user, item, np.ones(len(user), np.float32), shape, free_size=True, name="seen")
         popularity = train.item_counts().astype(np.float32)
         hidden = (popularity == 0) & scorer.hides_untrained
@@ -77,7 +83,7 @@ class Recommender(tf.Module):
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor, exclude_ids: tf.Tensor) -> Answer:
         """Rank all items for raw user ids ``[B]``."""
         users = self.users.dense(user_id)
-        return self._best(users, self._barred_for(users, exclude_ids), k)
+        return self._best(users, self._barred_for(user_id, exclude_ids), k)
 
     @checked
     def recommend_among(
@@ -87,7 +93,7 @@ class Recommender(tf.Module):
         users = self.users.dense(user_id)
         allowed = self._distinct(allow_ids)
         scores = self._score_candidates(users, allowed)
-        return self._best_among(scores, allowed, users > 0, self._barred_for(users, exclude_ids), k)
+        return self._best_among(scores, allowed, users > 0, self._barred_for(user_id, exclude_ids), k)
 
     @abstractmethod
     def _score_pairs(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
@@ -132,8 +138,12 @@ class Recommender(tf.Module):
     def _capped(self, k: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(k, 0, tf.minimum(candidates, tf.size(self.popularity) - 1))
 
-    def _barred_for(self, users: tf.Tensor, exclude_ids: tf.Tensor) -> Cells:
-        row, item, _ = self.seen.entries(users)
+    def _barred_for(self, user_id: tf.Tensor, exclude_ids: tf.Tensor) -> Cells:
+        rows = self.users.dense(user_id)
+        if self.others is not None:
+            others = self.others.dense(user_id)
+            rows = tf.where(others > 0, self._num_users + others, rows)
+        row, item, _ = self.seen.entries(rows)
         return self._barred(exclude_ids, row, item)
 
     def _barred(self, exclude_ids: tf.Tensor, row: tf.Tensor, item: tf.Tensor) -> Cells:
@@ -148,6 +158,33 @@ class Recommender(tf.Module):
         dense = tf.sort(self.items.dense(allow_ids), axis=1)
         repeated = tf.concat([tf.zeros_like(dense[:, :1], tf.bool), dense[:, 1:] == dense[:, :-1]], axis=1)
         return tf.where(repeated, 0, dense)
+
+
+def other_users(train: Interactions, known: Sequence[Interactions]) -> Vocabulary | None:
+    """Return those whom the training vocabulary lacks though something is known of them, or None."""
+    found = []
+    for part in known:
+        if part.users is not train.users:
+            lacking = (translated(part.users, train.users) == 0) & (part.user_counts() > 0)
+            found.append(part.users.ids[lacking[1:]])
+    ids = np.unique(np.concatenate(found)) if found else np.empty(0)
+    return Vocabulary(ids) if len(ids) else None
+
+
+def _known_pairs(
+    train: Interactions, known: Sequence[Interactions], others: Vocabulary | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the pairs of some parts by the ids of the training part; other users stand behind its own."""
+    users, items = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for part in known:
+        to_user = translated(part.users, train.users)
+        if others is not None and part.users is not train.users:
+            to_other = translated(part.users, others)
+            to_user = np.where(to_other > 0, train.num_users + to_other, to_user)
+        item = translated(part.items, train.items)[part.item_id]
+        users.append(to_user[part.user_id][item > 0])
+        items.append(item[item > 0])
+    return np.concatenate(users), np.concatenate(items)
 
 
 def item_variable(values: Any, name: str) -> tf.Variable:

@@ -82,6 +82,8 @@ class CatalogueRecommender(Recommender):
         return tf.gather(dense, order, batch_dims=1)
 
     def _barred_after(self, events: tf.Tensor, exclude_ids: tf.Tensor) -> Cells:
+        if not self.exclude_seen:
+            events = events[:, :0]
         return self._barred(exclude_ids, tf.reshape(row_numbers(events), [-1]), tf.reshape(events, [-1]))
 
 

@@ -1,7 +1,8 @@
 """JSON to tensors and back, by the rules of TensorFlow Serving's RESTful API ("Predict API", "JSON mapping").
 
-Every request that is read here is one that TensorFlow Serving reads, to the same tensors. The
-reverse does not hold: what it lets pass and a client can only have sent by mistake is refused,
+Every request that is read here is one that TensorFlow Serving reads, to the same tensors, but for
+one thing: a request to recommend may leave out ``k`` and ``exclude_ids``. The reverse does not
+hold: what TensorFlow Serving lets pass and a client can only have sent by mistake is refused,
 namely inputs that the signature does not have, text after the document, a key twice in an object,
 text that is not UTF-8, whole numbers that do not fit into their type, the tokens ``Inf`` and
 ``-NaN``, nesting of more than some hundred levels, and ranks or sizes other than the signature's.
@@ -10,17 +11,24 @@ text that is not UTF-8, whole numbers that do not fit into their type, the token
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from tfzoo.errors import UsageError, nearest
-from tfzoo.serving.interface import Array
-from tfzoo.serving.json_tensors import is_base64, kind, listed, parse_json, parse_tensor, short
-from tfzoo.serving.metadata import DEFAULT_SIGNATURE, Signature, TensorInfo
+import numpy as np
 
+from tfzoo.errors import UsageError, nearest
+from tfzoo.serving.interface import BLANK_NUMBER, Array
+from tfzoo.serving.json_tensors import is_base64, kind, listed, parse_json, parse_tensor, short
+from tfzoo.serving.metadata import DEFAULT_SIGNATURE, STRING, Signature, TensorInfo
+
+# What a request to recommend may leave out, and the number of items that are then listed.
+OPTIONAL = frozenset({"k", "exclude_ids"})
+DEFAULT_K = 10
 # Outputs are binary by the end of their names (section "Encoding binary values").
 BINARY_SUFFIX = "_bytes"
+# Values of all outputs that are written in one piece, some milliseconds of work.
+PIECE = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,13 @@ class PredictRequest:
         signature: name of the signature.
         inputs: one array for each of its inputs; strings are `bytes` objects.
         row: the request is in row format (``instances``), and so must the answer be.
+        recommends: the signature lists the best ``k`` items for each row.
     """
 
     signature: str
     inputs: dict[str, Array]
     row: bool
+    recommends: bool
 
 
 def parse_request(body: bytes, signatures: Mapping[str, Signature]) -> PredictRequest:
@@ -63,9 +73,19 @@ def parse_request(body: bytes, signatures: Mapping[str, Signature]) -> PredictRe
     if ("instances" in document) == ("inputs" in document):
         raise UsageError("The request must have either the key 'instances' or the key 'inputs'.")
     row = "instances" in document
-    columns = _columns(document["instances"], expected) if row else _named(document["inputs"], expected)
-    inputs = {key: parse_tensor(columns[key], info, f"input '{key}'") for key, info in expected.items()}
-    return PredictRequest(name, inputs, row)
+    optional = OPTIONAL if _recommends(expected) else frozenset()
+    if row:
+        columns = _columns(document["instances"], expected, optional)
+    else:
+        columns = _named(document["inputs"], expected, optional)
+    inputs = {
+        key: parse_tensor(columns[key], info, f"input '{key}'")
+        for key, info in expected.items()
+        if key in columns
+    }
+    if optional:
+        _fill(inputs, expected)
+    return PredictRequest(name, inputs, row, bool(optional))
 
 
 def write_request(signature: str, inputs: Mapping[str, Array], *, row: bool) -> bytes:
@@ -86,13 +106,56 @@ def write_answer(outputs: Mapping[str, Array], *, row: bool) -> bytes:
     Raises:
         UsageError: the row format cannot hold outputs whose first sizes differ.
     """
-    columns = {name: listed(array, binary=name.endswith(BINARY_SUFFIX)) for name, array in outputs.items()}
-    if not row:
-        return _dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
-    first_sizes = {array.shape[:1] for array in outputs.values()}
-    if len(first_sizes) > 1 or () in first_sizes:
-        raise UsageError("The outputs do not share their first size; ask in column format ('inputs').")
-    return _dump({"predictions": _rows(columns)})
+    return b"".join(answer_pieces(outputs, row=row))
+
+
+def answer_pieces(outputs: Mapping[str, Array], *, row: bool) -> Iterator[bytes]:
+    """Yield the body of the answer to a predict request in pieces, none of which takes long.
+
+    Args:
+        outputs: as for `write_answer`.
+        row: as for `write_answer`.
+
+    Raises:
+        UsageError: as for `write_answer`, before the first piece.
+    """
+    if row:
+        first_sizes = {array.shape[:1] for array in outputs.values()}
+        if len(first_sizes) > 1 or () in first_sizes:
+            raise UsageError("The outputs do not share their first size; ask in column format ('inputs').")
+        yield from _framed(b'{"predictions":', _list_pieces(outputs), b"}")
+    elif len(outputs) == 1:
+        yield from _framed(b'{"outputs":', _list_pieces(outputs), b"}")
+    else:
+        for number, (name, array) in enumerate(outputs.items()):
+            opening = (b"," if number else b'{"outputs":{') + _dump(name) + b":"
+            yield from _framed(opening, _list_pieces({name: array}), b"")
+        yield b"}}"
+
+
+def _list_pieces(outputs: Mapping[str, Array]) -> Iterator[bytes]:
+    """Yield a list with an element for each row of outputs that share their first size."""
+    shapes = [array.shape for array in outputs.values()]
+    if shapes == [()]:
+        yield _dump(next(iter(_listed(outputs).values())))
+        return
+    rows = shapes[0][0]
+    step = max(1, PIECE * rows // max(1, sum(array.size for array in outputs.values())))
+    for start in range(0, max(1, rows), step):
+        part = {name: array[start : start + step] for name, array in outputs.items()}
+        text = _dump(_rows(_listed(part)))[1:-1]
+        yield b"%b%b%b" % (b"," if start else b"[", text, b"]" if start + step >= rows else b"")
+
+
+def _framed(before: bytes, pieces: Iterator[bytes], after: bytes) -> Iterator[bytes]:
+    for piece in pieces:
+        yield before + piece
+        before = b""
+    yield after
+
+
+def _listed(outputs: Mapping[str, Array]) -> dict[str, Any]:
+    return {name: listed(array, binary=name.endswith(BINARY_SUFFIX)) for name, array in outputs.items()}
 
 
 def parse_answer(body: bytes, signature: Signature, *, row: bool) -> dict[str, Array]:
@@ -112,7 +175,24 @@ def parse_answer(body: bytes, signature: Signature, *, row: bool) -> dict[str, A
     return {key: parse_tensor(columns[key], info, f"output '{key}'") for key, info in expected.items()}
 
 
-def _columns(instances: Any, expected: Mapping[str, TensorInfo]) -> dict[str, list[Any]]:
+def _recommends(inputs: Mapping[str, TensorInfo]) -> bool:
+    k, exclude = inputs.get("k"), inputs.get("exclude_ids")
+    if k is None or exclude is None or len(inputs) == len(OPTIONAL):
+        return False
+    in_rows = all(info.shape for info in inputs.values())
+    return in_rows and k == TensorInfo("int32", (-1,)) and exclude.shape == (-1, -1)
+
+
+def _fill(inputs: dict[str, Array], expected: Mapping[str, TensorInfo]) -> None:
+    """Add what a request to recommend has left out in all of its rows."""
+    rows = len(next(iter(inputs.values())))
+    inputs.setdefault("k", np.full(rows, DEFAULT_K, np.int32))
+    inputs.setdefault("exclude_ids", np.empty((rows, 0), expected["exclude_ids"].numpy_dtype))
+
+
+def _columns(
+    instances: Any, expected: Mapping[str, TensorInfo], optional: Set[str] = frozenset()
+) -> dict[str, list[Any]]:
     if not isinstance(instances, list):
         raise UsageError(f"'instances' must be a list. Received {kind(instances)}.")
     if not instances:
@@ -131,13 +211,30 @@ def _columns(instances: Any, expected: Mapping[str, TensorInfo]) -> dict[str, li
             raise UsageError(
                 f"instances[{number}] must be an object as the others are. Received {kind(instance)}."
             )
-        _check_names(instance, expected, f"instances[{number}]")
-    return {name: [instance[name] for instance in instances] for name in expected}
+        _check_names(instance, expected, optional, f"instances[{number}]")
+    given = [name for name in expected if any(name in instance for instance in instances)]
+    return {name: _column(name, expected[name], instances) for name in given}
 
 
-def _named(inputs: Any, expected: Mapping[str, TensorInfo]) -> dict[str, Any]:
+def _column(name: str, info: TensorInfo, instances: list[dict[str, Any]]) -> list[Any]:
+    """Return the values of all rows; those that may be left out, and are in some rows, are made to fit."""
+    if all(name in instance for instance in instances):
+        return [instance[name] for instance in instances]
+    left_out: Any = DEFAULT_K
+    if name == "exclude_ids":
+        # Of one length with the others, by ids that no item has.
+        other = next(instance[name] for instance in instances if name in instance)
+        left_out = ["" if info.dtype == STRING else BLANK_NUMBER] * (
+            len(other) if isinstance(other, list) else 0
+        )
+    return [instance.get(name, left_out) for instance in instances]
+
+
+def _named(
+    inputs: Any, expected: Mapping[str, TensorInfo], optional: Set[str] = frozenset()
+) -> dict[str, Any]:
     if _is_named(inputs):
-        _check_names(inputs, expected, "'inputs'")
+        _check_names(inputs, expected, optional, "'inputs'")
         return dict(inputs)
     if len(expected) > 1:
         raise UsageError(
@@ -146,9 +243,11 @@ def _named(inputs: Any, expected: Mapping[str, TensorInfo]) -> dict[str, Any]:
     return {next(iter(expected)): inputs}
 
 
-def _check_names(values: Mapping[str, Any], expected: Mapping[str, TensorInfo], where: str) -> None:
+def _check_names(
+    values: Mapping[str, Any], expected: Mapping[str, TensorInfo], optional: Set[str], where: str
+) -> None:
     for name in expected:
-        if name not in values:
+        if name not in values and name not in optional:
             raise UsageError(f"{where}: the input '{name}' is missing.")
     for name in values:
         if name not in expected:

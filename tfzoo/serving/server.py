@@ -1,59 +1,42 @@
 """A server for exported models, for those who cannot run TensorFlow Serving: its RESTful API in one process.
 
-Paths, bodies and status codes are those of TensorFlow Serving's "RESTful API" documentation, for
-``predict``, model status and model metadata. It has no batching, no labels, no gRPC and no TLS.
+Paths, bodies and status codes are those of TensorFlow Serving for ``predict``, model status and
+model metadata; `docs/serving.md` lists where it differs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-import os
-import re
-from collections.abc import AsyncIterator, Awaitable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Generator
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from tfzoo.errors import UsageError, nearest
+from tfzoo.serving.connections import address_group
+from tfzoo.serving.fair_queue import Client, QueueFullError
+from tfzoo.serving.fair_workers import FairWorkers, GoneError
 from tfzoo.serving.json_tensors import short
-from tfzoo.serving.model_store import ModelStore, ServedModel, Version
-from tfzoo.serving.rest_format import PredictRequest, parse_request, write_answer
+from tfzoo.serving.limits import Limits
+from tfzoo.serving.model_store import ModelStore
+from tfzoo.serving.request_body import BodyReader
+from tfzoo.serving.rest_format import answer_pieces, parse_request
+from tfzoo.serving.rest_paths import is_of_the_api, parse_path
+from tfzoo.serving.served_model import ServedModel, Version
 
-Result = TypeVar("Result")
-PATH = re.compile(
-    r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[0-9]{1,18})|/labels/(?P<label>[^/:]+))?"
-    r"(?P<action>/metadata|:[a-z]+)?"
-)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request, and all of them together, may cost.
-
-    Attributes:
-        max_body_bytes: of a request; more is answered with 413.
-        timeout: seconds to wait for a request's body (then 408), and for its answer (then 504).
-        max_concurrency: predict requests in the server at once, waiting ones included; one more
-            is answered with 503.
-        max_rows: of a batch, because a row costs a score for every item.
-        max_elements: of all inputs of a request together.
-        threads: requests that are worked on at once; few, for TensorFlow spreads each over the cores.
-    """
-
-    max_body_bytes: int = 8 * 2**20
-    timeout: float = 30.0
-    max_concurrency: int = 256
-    max_rows: int = 1000
-    max_elements: int = 200_000
-    threads: int = min(4, os.cpu_count() or 1)
+# What a request is taken for before it is read; what it took counts against the next one.
+SECONDS_PER_REQUEST = 2e-3
+SECONDS_PER_BYTE = 1e-6
+# Bytes of an answer after whose writing others may come first.
+LARGE_PIECE = 2**16
 
 
 def create_app(store: ModelStore, limits: Limits, poll_seconds: float) -> Starlette:
@@ -71,26 +54,30 @@ def create_app(store: ModelStore, limits: Limits, poll_seconds: float) -> Starle
         store.start(poll_seconds)
         yield
         await asyncio.to_thread(store.stop)
-        api.threads.shutdown(cancel_futures=True)
+        api.workers.stop()
 
     app = Starlette(
-        routes=[
-            Route("/healthz", api.health),
-            Route("/v1/{path:path}", api.model, methods=["GET", "POST"]),
-        ],
+        routes=[Route("/healthz", api.health)],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    # Not a route: those match unescaped paths, and a model's name may hold an escaped slash.
+    app.router.default = api
     return app
 
 
 class _Api:
     def __init__(self, store: ModelStore, limits: Limits) -> None:
-        self.threads = ThreadPoolExecutor(limits.threads, "predict")
+        self.workers = FairWorkers(limits.threads, limits.max_concurrency)
+        self._bodies = BodyReader(limits)
         self._store = store
         self._limits = limits
-        self._busy = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._respond(request)
+        await response(scope, receive, send)
 
     async def health(self, request: Request) -> Response:
         """Answer 200 when every model has a version that answers."""
@@ -99,80 +86,58 @@ class _Api:
             raise HTTPException(503, f"No version is served of {', '.join(missing)}.")
         return _json({"status": "ok"})
 
-    async def model(self, request: Request) -> Response:
-        """Answer the predict, status and metadata APIs."""
-        path = request.scope["path"]
-        match = PATH.fullmatch(path)
-        if match is None:
-            raise HTTPException(404, f"Malformed request: {request.method} {short(path)}.")
-        action = match["action"] or ""
-        method = "POST" if action.startswith(":") else "GET"
-        if request.method != method:
-            raise HTTPException(405, f"{short(path)} takes {method}.", {"Allow": method})
-        if action not in ("", "/metadata", ":predict"):
-            raise HTTPException(400, f"This server answers ':predict', not {short(action)}.")
-        if match["label"]:
-            raise HTTPException(400, "This server knows no version labels; ask for /versions/NUMBER.")
-        model = self._find(match["model"])
-        number = int(match["version"]) if match["version"] else None
-        if not action:
-            return _json(_status(model, number))
-        version = _served(model, number)
-        return await self._predict(request, version) if action == ":predict" else _json(version.metadata)
-
-    async def _predict(self, request: Request, version: Version) -> Response:
-        if self._busy >= self._limits.max_concurrency:
-            raise HTTPException(503, "Too many requests are waiting; ask again later.", {"Retry-After": "1"})
-        self._busy += 1
+    async def _respond(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode("ascii")
+        if not is_of_the_api(path):
+            raise HTTPException(404, "Not Found")
         try:
-            body = await self._in_time(self._read(request), 408, "The body of the request is late.")
-            # In a thread, with the parsing: other requests are read and answered meanwhile.
-            work = asyncio.get_running_loop().run_in_executor(self.threads, self._answer, version, body)
-            answer = await self._in_time(work, 504, "The answer is late.")
+            target = parse_path(request.method, path)
         except UsageError as error:
             raise HTTPException(400, str(error)) from None
-        finally:
-            self._busy -= 1
+        if target.label is not None:
+            raise HTTPException(400, "This server knows no version labels; ask for /versions/NUMBER.")
+        if target.action in ("classify", "regress"):
+            raise HTTPException(400, f"This server answers ':predict', not ':{target.action}'.")
+        model = self._find(target.model)
+        if target.action == "status":
+            return _json(_status(model, target.version))
+        version = _served(model, target.version)
+        if target.action == "metadata":
+            return _json(version.metadata)
+        return await self._predict(request, version)
+
+    async def _predict(self, request: Request, version: Version) -> Response:
+        async with self._bodies.read(request) as body:
+            work = self.workers.run(
+                _client(request),
+                SECONDS_PER_REQUEST + SECONDS_PER_BYTE * len(body),
+                functools.partial(_is_connected, request),
+                self._answer(version, body),
+            )
+            try:
+                answer = await asyncio.wait_for(work, self._limits.timeout)
+            except asyncio.TimeoutError:
+                raise HTTPException(504, "The answer is late.") from None
+            except QueueFullError:
+                waiting = "Too many requests are waiting; ask again later."
+                raise HTTPException(503, waiting, {"Retry-After": "1"}) from None
+            except GoneError:
+                raise HTTPException(400, "The connection ended before the answer.") from None
+            except UsageError as error:
+                raise HTTPException(400, str(error)) from None
         return Response(answer, media_type="application/json")
 
-    async def _read(self, request: Request) -> bytes:
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise HTTPException(415, "The header Content-Encoding must be 'identity' or missing.")
-        limit = self._limits.max_body_bytes
-        too_large = HTTPException(413, f"The body of a request may have {limit} bytes.")
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise too_large
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise too_large
-        except ClientDisconnect:
-            raise HTTPException(400, "The connection ended within the body of the request.") from None
-        return bytes(body)
-
-    def _answer(self, version: Version, body: bytes) -> bytes:
+    def _answer(self, version: Version, body: bytes) -> Generator[None, None, bytes]:
         request = parse_request(body, version.signatures)
-        self._check_size(request)
-        return write_answer(version.predict(request.signature, request.inputs), row=request.row)
-
-    def _check_size(self, request: PredictRequest) -> None:
-        rows = {name: len(array) for name, array in request.inputs.items() if array.ndim}
-        if len(set(rows.values())) > 1:
-            counts = ", ".join(f"'{name}' {count}" for name, count in rows.items())
-            raise UsageError(f"The inputs must have the same number of rows. Received {counts}.")
-        most = max(rows, key=rows.__getitem__, default="")
-        if rows and rows[most] > self._limits.max_rows:
-            limit = self._limits.max_rows
-            raise UsageError(f"Input '{most}' may have {limit} rows. Received {rows[most]}.")
-        sizes = {name: array.size for name, array in request.inputs.items()}
-        if sum(sizes.values()) > self._limits.max_elements:
-            largest = max(sizes, key=sizes.__getitem__)
-            raise UsageError(
-                f"All inputs together may have {self._limits.max_elements} elements. "
-                f"Received {sum(sizes.values())}, most of them in '{largest}'."
-            )
+        self._limits.check_request(request, version.num_items)
+        outputs = version.predict(request.signature, request.inputs)
+        self._limits.check_answer(outputs)
+        written = bytearray()
+        for piece in answer_pieces(outputs, row=request.row):
+            written += piece
+            if len(piece) > LARGE_PIECE:
+                yield
+        return bytes(written)
 
     def _find(self, name: str) -> ServedModel:
         models = self._store.models
@@ -180,11 +145,14 @@ class _Api:
             raise HTTPException(404, f"There is no model {short(name)}. {nearest(name[:50], models)}")
         return models[name]
 
-    async def _in_time(self, work: Awaitable[Result], status: int, message: str) -> Result:
-        try:
-            return await asyncio.wait_for(work, self._limits.timeout)
-        except asyncio.TimeoutError:
-            raise HTTPException(status, message) from None
+
+def _client(request: Request) -> Client:
+    host, port = request.client or ("", 0)
+    return Client(address_group(host), (host, port))
+
+
+async def _is_connected(request: Request) -> bool:
+    return not await request.is_disconnected()
 
 
 def _served(model: ServedModel, number: int | None) -> Version:
@@ -207,7 +175,8 @@ def _status(model: ServedModel, number: int | None) -> dict[str, Any]:
         if number in (None, version)
     ]
     if not states:
-        raise HTTPException(404, f"There is no version {number} of model '{model.name}'.")
+        version = "version" if number is None else f"version {number}"
+        raise HTTPException(404, f"There is no {version} of model '{model.name}'.")
     return {"model_version_status": states}
 
 

@@ -155,5 +155,6 @@ def _describe(
     write_metadata(extra, metadata, items, names)
     if (extra / WARMUP_FILE).exists():
         users = Vocabulary.load(target / "assets" / USERS_FILE, metadata["ids"]["user"])
-        seen = np.concatenate([[0], np.diff(new["seen_splits"])[1:]])
+        # Behind the users of the vocabulary stand others, of whom items are known and nothing else.
+        seen = np.concatenate([[0], np.diff(new["seen_splits"])[1 : len(users) + 1]])
         write_warmup(extra, (users, seen), (items, new["popularity"]), reads_history=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,18 @@ def write_warmup(extra: Path, users: Counted, items: Counted, *, reads_history: 
         The number of requests; 0 where ``tensorflow-serving-api`` is not installed, and then no
         file is written.
     """
+    return write_requests(
+        extra, (one for size in BATCH_SIZES for one in _requests(users, items, size, reads_history))
+    )
+
+
+def write_requests(extra: Path, requests: Iterable[tuple[str, Mapping[str, tf.Tensor]]]) -> int:
+    """Write requests, each the name of a signature and its inputs, see `write_warmup`."""
     try:
         import tensorflow_serving.apis.prediction_log_pb2  # noqa: F401
     except ImportError:
         return 0
-    logs = [
-        prediction_log(signature, inputs).SerializeToString()
-        for size in BATCH_SIZES
-        for signature, inputs in _requests(users, items, size, reads_history)
-    ]
+    logs = [prediction_log(signature, inputs).SerializeToString() for signature, inputs in requests]
     with tf.io.TFRecordWriter(str(extra / WARMUP_FILE)) as writer:
         for log in logs:
             writer.write(log)
