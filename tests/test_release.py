@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import tfzoo
+from tests.patience import PATIENCE
 from tfzoo import installation
 from tfzoo.cli import main
 
@@ -102,7 +103,11 @@ def built(tmp_path_factory):
     backend = "import sys; from setuptools import build_meta as b; to = sys.argv[1]; "
     backend += "b.build_sdist(to); b.build_wheel(to)"
     done = subprocess.run(
-        [sys.executable, "-c", backend, str(folder)], cwd=source, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", backend, str(folder)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert "would be ignored" not in done.stderr
@@ -131,7 +136,9 @@ def test_wheel_and_source_archive_hold_the_whole_package(built):
 def test_the_wheel_works_outside_the_checkout(built, tmp_path):
     """A fresh environment sees the libraries of this one, but not the checkout."""
     environment = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=PATIENCE
+    )
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     here = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -139,7 +146,7 @@ def test_the_wheel_works_outside_the_checkout(built, tmp_path):
     (packages,) = environment.glob("lib/python*/site-packages")
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install"]
     subprocess.run(
-        [*pip, "--no-deps", "--no-index", str(built[0])], check=True, capture_output=True, timeout=120
+        [*pip, "--no-deps", "--no-index", str(built[0])], check=True, capture_output=True, timeout=PATIENCE
     )
     # After its own packages; an editable installation of the checkout in `here` is not followed.
     (packages / "others.pth").write_text(f"{here}\n")
@@ -152,7 +159,7 @@ def test_the_wheel_works_outside_the_checkout(built, tmp_path):
             env={**kept, "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.zoo import models_of
 from tfzoo.data.datasets import load_dataset
 from tfzoo.experiment import Experiment
 from tfzoo.models import list_models
@@ -98,6 +99,14 @@ def test_test_ndcg_on_recboles_split(model, low, high, tmp_path):
         ("neumf", "tuned", 6, "ndcg@10", 0.270, 0.310),
         ("cdae", "tuned", 50, "ndcg@10", 0.250, 0.290),
         ("mult-vae", "tuned", 40, "ndcg@10", 0.280, 0.315),
+        ("recvae", "paper", 4, "ndcg@100", 0.220, 0.255),
+        ("gsasrec", "light", 2, "ndcg@10", 0.004, 0.030),
+        ("gru", "paper", 2, "ndcg@10", 0.030, 0.046),
+        ("lstm", "paper", 2, "ndcg@10", 0.026, 0.042),
+        ("fmlp-rec", "tuned", 2, "ndcg@10", 0.075, 0.105),
+        ("caser", "tuned", 3, "ndcg@10", 0.065, 0.090),
+        ("narm", "paper", 3, "ndcg@10", 0.050, 0.075),
+        ("sasrec", "tuned", 4, "ndcg@10", 0.030, 0.050),
     ],
 )
 def test_a_short_training_on_movielens_100k(model, recipe, epochs, metric, low, high, tmp_path):
@@ -113,6 +122,9 @@ def test_a_short_training_on_movielens_100k(model, recipe, epochs, metric, low, 
         ("pure-svd", "tuned", "ndcg@10", 0.3150),
         ("user-knn", "tuned", "ndcg@10", 0.3009),
         ("popularity", "paper", "ndcg@10", 0.1412),
+        ("session-popularity", "paper", "recall@20", 0.0116),
+        ("session-cooccurrence", "paper", "recall@20", 0.1281),
+        ("session-cooccurrence", "tuned", "recall@20", 0.1992),
         ("baseline", "five-fold", "rmse", 0.9414),
         ("item-knn-rating", "five-fold", "rmse", 0.9161),
         ("user-knn-rating", "five-fold", "rmse", 0.9276),
@@ -126,5 +138,5 @@ def test_closed_forms_keep_their_figures_on_movielens_100k(model, recipe, metric
 
 def test_every_model_that_ml_100k_carries_has_a_floor_here():
     named = set(re.findall(r'\("([a-z-]+)", ', Path(__file__).read_text(encoding="utf-8")))
-    # These read reviews and sessions.
-    assert set(list_models()) - named == {"adrs", "deepconn", "gru4rec"}
+    # These read reviews, sessions and click logs.
+    assert set(list_models()) - named == {"adrs", "deepconn", "gru4rec", *models_of("click")}

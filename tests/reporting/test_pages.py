@@ -11,6 +11,7 @@ import pytest
 
 from tfzoo.cli.main import build_parser
 from tfzoo.data.datasets import load_dataset
+from tfzoo.data.datasets.registry import by_hand
 from tfzoo.models import Paper, list_models, model_info, registry
 from tfzoo.models.registry import ModelInfo
 from tfzoo.reporting.catalogue import best_summary, figure_text, summaries_by_model
@@ -84,13 +85,20 @@ def test_the_commands_parse(name):
     parser = build_parser()
     commands = [line.removesuffix(" &") for line in (train + serve).splitlines() if line.startswith("tfzoo ")]
     parsed = [parser.parse_args(shlex.split(command)[1:]) for command in commands]
-    trained, asked = parsed[0], next(options for options in parsed if options.command == "recommend")
-    assert trained.model == asked.model == name
-    assert trained.dataset == asked.dataset
+    trained = [options for options in parsed if options.command == "train"]
+    assert not by_hand(trained[0].dataset) or get_task(model_info(name).task).needs.clicks
     run = next(options.run for options in parsed if options.command == "export")
-    assert run == Path(f"runs/{name}-{trained.dataset}-paper/seed-0")
+    if get_task(model_info(name).task).needs.clicks:
+        assert {options.model for options in trained} == {name}
+        assert not any(options.command == "recommend" for options in parsed)
+        assert re.search(rf"/v1/models/{name}-[a-z0-9-]+/metadata", serve)
+        return
+    asked = next(options for options in parsed if options.command == "recommend")
+    assert {options.model for options in (asked, *trained)} == {name}
+    assert (asked.dataset, "paper") in {(options.dataset, options.recipe) for options in trained}
+    assert run == Path(f"runs/{name}-{asked.dataset}-paper/seed-0")
     request = json.loads(re.search(r"curl -d '(.*)'", serve)[1])
-    from_history = model_info(name).task in ("reconstruction", "next-item")
+    from_history = get_task(model_info(name).task).reads_history
     assert ("history" in request["instances"][0]) == from_history == (asked.history is not None)
     assert request["signature_name"] == ("recommend_from_history" if from_history else "recommend")
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tfzoo.errors import TfzooError, UsageError
-from tfzoo.reporting.results import markdown, metric_rows
+from tfzoo.reporting.results import markdown, metric_rows, tables_of
 from tfzoo.reporting.summary import CURVE_EPOCHS, collect, load_records, short_history, summarise
 from tfzoo.reporting.verdicts import lines
 from tfzoo.training.recipe import load_recipe
@@ -15,7 +15,8 @@ from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import Recipe
 
 RECIPE = {"model": "pmf", "name": "paper", "task": {}, "training": {"epochs": 2}}
-PAPER = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": "The paper leaks."}
+RANKS = ("rank", "", *"123456789")
+PAPER = {"source": "Table 5", "metrics": {"rmse": 0.9}, "remark": "The paper leaks.", "settings": "same"}
 
 
 def record(seed=0, rmse=1.0, **changes):
@@ -63,15 +64,18 @@ def ranking_record(seed=0, model="gmf", **changes):
             "found": {"kl_cap": 0.3},
         },
         "headline": "recall and map are divided by all relevant items",
-        "paper": {"source": "Table 1", "metrics": {"ndcg@10": 0.1357, "hr@10": 0.4}, "remark": ""},
+        "paper": {"source": "Table 1", "metrics": {"ndcg@10": 0.1357, "hr@10": 0.4}, "settings": "same"},
     }
     return record(seed, **{**values, **changes})
 
 
 def cells(text, first):
-    """Return the cells of the table row that starts with ``first``."""
-    (line,) = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
-    return [cell.strip() for cell in line.strip("|").split("|")]
+    """Return the cells of the table row that starts with ``first``, or has it behind its rank."""
+    # The rows of what was not run are those of no table.
+    lines = [line for line in text.partition("## Not yet")[0].splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    (found,) = [row for row in rows if first == row[0] or (row[0] in RANKS and first == row[1])]
+    return found
 
 
 def test_mean_and_deviation_by_hand():
@@ -113,16 +117,44 @@ def test_groups_are_data_set_model_and_recipe():
     assert summarise([]) == []
 
 
-def test_records_of_one_name_with_different_settings_are_refused():
+def test_records_of_one_name_with_other_settings_are_rows_of_their_own():
     other = {**RECIPE, "training": {"epochs": 3}}
-    with pytest.raises(UsageError, match="ml-100k pmf paper were made with different settings"):
-        summarise([record(0), record(1, recipe=other)])
+    summaries = summarise([record(0), record(1, recipe=other), record(0, 0.5, recipe=other)])
+    assert [len(summary.records) for summary in summaries] == [1, 2]
+    # Neither has the settings that the package has today.
+    assert [summary.recipe for summary in summaries] == ["paper*", "paper*"]
+    assert [summary.changes["training.epochs"] for summary in summaries] == [2, 3]
+    assert len({summary.label for summary in summaries}) == 2
 
 
-def test_one_seed_twice_with_different_settings_is_refused():
-    other = {**RECIPE, "training": {"epochs": 3}}
-    with pytest.raises(UsageError, match="different settings"):
-        summarise([record(0), record(0, 0.5, recipe=other)])
+def test_changed_settings_are_a_summary_of_their_own_that_says_what_was_changed():
+    changed = load_recipe("pmf", "ml-100k", overrides=["training.epochs=3"]).model_dump(mode="json")
+    plain = load_recipe("pmf", "ml-100k").model_dump(mode="json")
+    summaries = summarise([record(0, recipe=plain), record(0, recipe=changed), record(1, recipe=changed)])
+    found = [(summary.recipe, summary.changes, len(summary.records)) for summary in summaries]
+    assert found == [("paper", {}, 1), ("paper*", {"training.epochs": 3}, 2)]
+    text = markdown(summaries)
+    assert "`training.epochs=3`" in text
+    assert text.count("| paper* ") == 1
+    assert {line.recipe for line in lines(summaries[1])} == {"paper*"}
+    command = next(lines(summaries[1])).command
+    assert command.endswith("--recipe paper --set training.epochs=3 --seeds 2")
+    one, other = (record(0, recipe=recipe).run_name for recipe in (plain, changed))
+    assert (one, other[: len(one)]) == ("pmf-ml-100k-paper", one)
+    assert one != other
+
+
+def test_figures_of_another_split_are_not_compared_with_the_papers():
+    changed = load_recipe("pmf", "ml-100k", overrides=["split.cold=drop"]).model_dump(mode="json")
+    (summary,) = summarise([record(0, recipe=changed)])
+    assert summary.incomparable == "The printed figures are of other settings."
+
+
+def test_other_data_of_the_same_name_is_another_row_in_another_table():
+    files = ({"file": "/a/ratings.csv"}, {"file": "/b/ratings.csv"})
+    summaries = summarise([record(0, dataset="ratings", data=data, paper=None) for data in files])
+    assert [summary.dataset for summary in summaries] == ["ratings (1)", "ratings (2)"]
+    assert len(tables_of(summaries)) == 2
 
 
 def test_settings_that_a_record_lacks_are_todays_defaults():
@@ -211,7 +243,8 @@ def test_ranked_lists_have_their_own_columns_and_variants_their_own_rows():
     assert full["ndcg@10 ours"] == "0.3750 ± 0.1768"
     # The paper's figure is of the whole test part.
     assert variant["ndcg@10 printed"] == variant["hr@10 printed"] == ""
-    assert (full["verdict"], variant["verdict"]) == ("better", "")
+    # Two seeds: two standard errors of either metric are wider than its gap, or there is no gap beyond them.
+    assert (full["verdict"], variant["verdict"]) == ("above the printed figure", "")
     assert variant["hr@10 ours"] == "0.2500 ± 0.0000"
     assert "kl_cap" not in text
     assert "0.75" not in part
@@ -233,7 +266,7 @@ def test_a_table_is_for_one_data_set_protocol_and_definition():
     # Trained on validation too, but measured alike: one table.
     assert cells(text, "ease")[2] == "train + validation"
     assert cells(text, "gmf")[2] == "train"
-    tables = text.split("## ")
+    tables = text.partition("## Not yet")[0].split("## ")
     (together,) = [table for table in tables if "| gmf |" in table]
     assert "| ease |" in together
     (full,) = [table for table in tables if "| mlp |" in table]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import keras
 
+from tfzoo.data.datasets.registry import by_hand
 from tfzoo.models import ModelInfo
 from tfzoo.reporting.catalogue import DATASET
+from tfzoo.tasks import get_task
 
 # An id of a user and ids of items, as the data sets have them.
 EXAMPLES = {
@@ -15,17 +18,33 @@ EXAMPLES = {
     "amazon-musical-instruments": ("A2IBPI20UZIR0U", ("1384719342",)),
     "yoochoose1_64": ("", ("37151", "37149", "37146")),
 }
+# An impression of each click log.
+IMPRESSIONS = {
+    "frappe": {
+        **{"user": 42, "item": 1572, "daytime": 5042, "weekday": 5047, "isweekend": 5053, "homework": 5055},
+        **{"cost": 5058, "weather": 5060, "country": 5070, "city": 5150},
+    }
+}
 ANY = ("1", ("1", "2"))
-FROM_HISTORY = ("reconstruction", "next-item")
 ROWS = ("user_row", "item_row")
 # Not of the task rating, yet it reads ratings.
 GRADED = ("dmf",)
 
 
 def train_block(info: ModelInfo, dataset: str, recipes: Iterable[str]) -> str:
-    """Return the commands that train a model, with each recipe that a page shows."""
+    """Return the commands that train a model, with each recipe that a page shows.
+
+    Where the data set must be fetched by hand, a command for one that need not be comes first, if any.
+    """
     data = "" if dataset == DATASET else f" --dataset {dataset}"
     lines = [f"tfzoo train --model {info.name}{data}"]
+    if by_hand(dataset):
+        anywhere = [] if get_task(info.task).needs.clicks else [f"tfzoo train --model {info.name}"]
+        lines = [
+            *anywhere,
+            f"# {dataset} has no public address; once its files are in $TFZOO_DATA_DIR:",
+            *lines,
+        ]
     if "tuned" in recipes:
         lines.append(f"tfzoo train --model {info.name}{data} --recipe tuned --seeds 5")
     return "\n".join(lines)
@@ -35,11 +54,21 @@ def serve_block(info: ModelInfo, dataset: str) -> str:
     """Return the commands that export a trained model, ask it, and serve it."""
     export, run = f"{info.name}-{dataset}", f"runs/{info.name}-{dataset}-paper/seed-0"
     data = "" if dataset == DATASET else f" --dataset {dataset}"
+    if get_task(info.task).needs.clicks:
+        lines = [
+            f"tfzoo export --run {run}",
+            f"tfzoo serve saved_models --model {export} &",
+            f"curl localhost:8501/v1/models/{export}/metadata  # names and types of the fields",
+        ]
+        if dataset in IMPRESSIONS:
+            body = json.dumps({"instances": [IMPRESSIONS[dataset]]})
+            lines += [f"curl -d '{body}' \\", f"    localhost:8501/v1/models/{export}:predict"]
+        return "\n".join(lines)
     user, items = EXAMPLES.get(dataset, ANY)
-    who = f"--history {','.join(items)}" if info.task in FROM_HISTORY else f"--user {user}"
+    who = f"--history {','.join(items)}" if get_task(info.task).reads_history else f"--user {user}"
     # Numbers are numbers in JSON; the ids of the reviews are texts.
     quote = '"{}"'.format if user and not user.isdigit() else str
-    if info.task in FROM_HISTORY:
+    if get_task(info.task).reads_history:
         signature, asked = "recommend_from_history", f'"history": [{", ".join(map(quote, items))}]'
     else:
         signature, asked = "recommend", f'"user_id": {quote(user)}'
@@ -62,7 +91,7 @@ def keras_block(info: ModelInfo, model: keras.Model, sizes: tuple[int, int]) -> 
         model: built for ``sizes``.
         sizes: numbers of users and items.
     """
-    rating, trained = info.task in ("rating", "review-rating"), bool(model.trainable_weights)
+    rating, trained = get_task(info.task).needs.rating, bool(model.trainable_weights)
     names = [layer.name for layer in model.layers]
     lines = [
         "import keras",

@@ -32,7 +32,7 @@ def draw_curve(record: RunRecord) -> str | None:
     shown = [points for points in (loss, metric) if len(points) > 1]
     if not shown:
         return None
-    title = f"{record.model} on {record.dataset}, recipe {record.recipe['name']}, seed {record.seed}"
+    title = f"{record.model} on {record.dataset}, recipe {record.recipe_name}, seed {record.seed}"
     last = max(epoch for points in shown for epoch, _ in points)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{WIDTH}" height="{HEIGHT}" '

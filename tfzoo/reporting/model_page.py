@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import keras
 
 from tfzoo.models import ModelInfo, create_model
-from tfzoo.reporting.catalogue import DATASET, best_summary
+from tfzoo.reporting.catalogue import CLICKS, DATASET, REVIEWS, best_summary
 from tfzoo.reporting.citation import bibtex
 from tfzoo.reporting.code_blocks import keras_block, serve_block, train_block
 from tfzoo.reporting.curve_drawing import draw_curve
@@ -21,6 +21,7 @@ from tfzoo.reporting.model_settings import BESIDE, recipes_of, setting_rows
 from tfzoo.reporting.parameters import count_formula
 from tfzoo.reporting.summary import Summary, curve_points, split_name
 from tfzoo.reporting.verdicts import lines
+from tfzoo.tasks import get_task
 
 # Those of ml-100k; no layer of any model has them as its own size.
 SIZES = (943, 1682)
@@ -30,7 +31,7 @@ REBUILT = (
 )
 DIFFERENCES = "Differences from the paper"
 PAGE = re.compile(r"\b(docs/([a-z-]+\.md))\b")
-SECTION = re.compile(rf"^(Args|Returns|Raises|{DIFFERENCES}):\n((?:    .*\n|\n)*)", re.MULTILINE)
+SECTION = re.compile(rf"^(Args|Returns|Raises|Example|{DIFFERENCES}):\n((?:    .*\n|\n)*)", re.MULTILINE)
 
 
 def docstring_sections(info: ModelInfo) -> dict[str, str]:
@@ -48,10 +49,13 @@ def parameter_text(info: ModelInfo) -> str:
         return "no polynomial of users and items"
 
 
-def dataset_of(summaries: Sequence[Summary]) -> str:
-    """Return the data set that a page's commands name: that of the model's best figure."""
+def dataset_of(info: ModelInfo, summaries: Sequence[Summary]) -> str:
+    """Return the data set that a page's commands name: that of the model's best figure, if it has one."""
     best = best_summary(summaries)
-    return DATASET if best is None else best.first.dataset
+    if best is not None:
+        return best.first.dataset
+    needs = get_task(info.task).needs
+    return REVIEWS if needs.text else CLICKS if needs.clicks else DATASET
 
 
 def tensor_rows(model: keras.Model) -> list[list[str]]:
@@ -84,7 +88,7 @@ def model_files(info: ModelInfo, summaries: Sequence[Summary]) -> dict[str, str]
     curve = _curve(summaries)
     if curve is not None:
         files[f"curves/{info.name}.svg"] = curve[1]
-    dataset, sections = dataset_of(summaries), docstring_sections(info)
+    dataset, sections = dataset_of(info, summaries), docstring_sections(info)
     trained, recipes = bool(model.trainable_weights), recipes_of(info, dataset)
     text = [
         f"# {info.name}\n\n{info.summary}",
@@ -101,7 +105,7 @@ def model_files(info: ModelInfo, summaries: Sequence[Summary]) -> dict[str, str]
         *([curve[0]] if curve is not None else []),
         f"## Differences from the paper\n\n{sections[DIFFERENCES]}",
         f"## Train\n\n```sh\n{train_block(info, dataset, recipes)}\n```",
-        f"## Use it in Keras\n\n```python\n{keras_block(info, model, SIZES)}\n```",
+        f"## Use it in Keras\n\n```python\n{keras_block(info, model, SIZES).rstrip()}\n```",
         "## Serve\n\n`tfzoo train` has exported the model already; `tfzoo export` adds a version.\n\n"
         f"```sh\n{serve_block(info, dataset)}\n```",
     ]
@@ -167,10 +171,11 @@ def _figures(summaries: Sequence[Summary]) -> str:
     rows, costs = [], []
     sources: dict[str, list[str]] = {}
     for summary in summaries:
-        first, printed = summary.first, summary.first.paper
+        first = summary.first
         found = {line.metric: line for line in lines(summary) if line.part == "test"}
         chosen = [found[metric] for metric in summary.task.headline if metric in found]
-        where = [first.dataset, summary.recipe, split_name(summary.protocol), str(len(summary.records))]
+        where = [first.dataset, summary.recipe, split_name(summary.protocol), summary.trained_on]
+        where.append(str(len(summary.records)))
         for line in chosen:
             paper = "" if line.printed is None else f"{line.printed:.10g}"
             rows.append([*where, line.metric, paper, summary.text(line.metric), line.verdict])
@@ -187,13 +192,13 @@ def _figures(summaries: Sequence[Summary]) -> str:
                 _hardware(summary),
             ]
         )
-        if printed is not None:
-            source = f"{printed['source']}. {summary.remark}".strip()
+        if summary.source:
+            source = f"{summary.source}. {summary.remark}".strip()
             sources.setdefault(PAGE.sub(r"[\1](../\2)", source), []).append(
                 f"{first.dataset} `{summary.recipe}`"
             )
     remarks = [f"- {', '.join(rows_of)}: {source}" for source, rows_of in sources.items()]
-    head = ["data set", "recipe", "protocol", "seeds", "metric", "printed", "ours", "verdict"]
+    head = ["data set", "recipe", "protocol", "trained on", "seeds", "metric", "printed", "ours", "verdict"]
     text = [
         "## Paper and ours\n\nTest figures, mean ± standard deviation over seeds; the rules of the verdict "
         "stand on [the page of all results](../results.md).",
@@ -214,7 +219,8 @@ def _hardware(summary: Summary) -> str:
 def _curve(summaries: Sequence[Summary]) -> tuple[str, str] | None:
     """Return the section of the training curve, and its drawing, of the record that has one."""
     best = best_summary(summaries)
-    ranked = sorted(summaries, key=lambda s: (s is not best, s.first.dataset != dataset_of(summaries)))
+    dataset = DATASET if best is None else best.first.dataset
+    ranked = sorted(summaries, key=lambda s: (s is not best, s.first.dataset != dataset))
     for summary in ranked:
         drawing = draw_curve(summary.first) if len(curve_points(summary.first)) > 1 else None
         if drawing is not None:

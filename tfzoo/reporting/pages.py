@@ -30,7 +30,7 @@ def index_page(summaries: Mapping[str, Sequence[Summary]]) -> str:
         summaries: of the records, by model.
     """
     text = [INTRODUCTION]
-    for task in TASKS:
+    for task in sorted(TASKS, key=lambda name: TASKS[name].place):
         infos = [info for info in map(model_info, list_models()) if info.task == task]
         rows = []
         for info in infos:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from tfzoo.errors import UsageError, nearest
-from tfzoo.models import model_info
+from tfzoo.errors import UsageError, check_seeds, nearest
+from tfzoo.models import list_models, model_info
+from tfzoo.training.recipe import declared_tables, reported_runs
 from tfzoo.training.record import FILE_NAME
 
 
@@ -51,6 +52,55 @@ def missing_models(names: Sequence[str]) -> list[dict[str, Any]]:
     return [row for name in names for row in _table(name).get("others", [])]
 
 
+@dataclass(frozen=True)
+class Missing:
+    """Printed figures that nothing was run for.
+
+    Attributes:
+        model: name of the model, or the paper's own where no recipe has the figures.
+        recipe: name of the recipe; empty where none has them.
+        source: where they stand.
+        why: what nothing was run for.
+    """
+
+    model: str
+    recipe: str
+    dataset: str
+    metrics: Mapping[str, float]
+    source: str
+    why: str
+
+
+def not_run(recorded: Container[tuple[str, str, str]]) -> list[Missing]:
+    """Return the printed figures of all recipes and all tables that have no record.
+
+    Args:
+        recorded: model, data set and recipe of what has a record.
+    """
+    of_tables = [
+        Missing(row["name"], "", row["dataset"], row["metrics"], title, row["why"])
+        for name, title in list_tables().items()
+        for row in missing_models([name])
+    ]
+    reasons = {(row.dataset, tuple(sorted(row.metrics.items()))): row.why for row in of_tables}
+    of_recipes = [
+        Missing(
+            model,
+            recipe,
+            dataset,
+            reported.metrics,
+            reported.source,
+            reasons.pop((dataset, tuple(sorted(reported.metrics.items()))), "no run is recorded"),
+        )
+        for model in list_models()
+        for dataset, recipe, reported in reported_runs(model)
+        if (model, dataset, recipe) not in recorded
+    ]
+    # A row of a paper that a recipe has, too, is that recipe's.
+    left = [row for row in of_tables if (row.dataset, tuple(sorted(row.metrics.items()))) in reasons]
+    return [*of_recipes, *left]
+
+
 def plan(names: Sequence[str], models: Sequence[str], seeds: int) -> list[Job]:
     """Return the runs of some tables, each once, seed by seed.
 
@@ -62,21 +112,30 @@ def plan(names: Sequence[str], models: Sequence[str], seeds: int) -> list[Job]:
     Raises:
         UsageError: there is no such table or model, or no run is left.
     """
-    if seeds < 1:
-        raise UsageError(f"--seeds must be at least 1. Received {seeds}.")
+    check_seeds(seeds)
     for model in models:
         model_info(model)
     jobs: dict[Job, None] = {}
     for name in names or _tables():
-        for group in _table(name)["runs"]:
-            for model in group["models"]:
-                if models and model not in models:
-                    continue
-                for seed in range(seeds):
-                    jobs[Job(model, group["dataset"], group["recipe"], seed)] = None
+        for model, dataset, recipe in _runs(name):
+            if models and model not in models:
+                continue
+            for seed in range(seeds):
+                jobs[Job(model, dataset, recipe, seed)] = None
     if not jobs:
         raise UsageError(f"No run of {', '.join(models)} is part of {', '.join(names) or 'any table'}.")
     return sorted(jobs, key=lambda job: job.seed)
+
+
+def _runs(name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield model, data set and recipe of a table: of its own list, then of the recipes that name it."""
+    for group in _table(name)["runs"]:
+        for model in group["models"]:
+            yield model, group["dataset"], group["recipe"]
+    for model in list_models():
+        for table, dataset, recipe in declared_tables(model):
+            if table == name:
+                yield model, dataset, recipe
 
 
 def _table(name: str) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfzoo.errors import UsageError
 from tfzoo.reporting.figures import new_figure, save_figure
 from tfzoo.reporting.summary import Summary, curve_points, split_name
 from tfzoo.training.record import RunRecord
 
-OURS, PRINTED, BEST = "#3b6ea5", "#d9822b", "#555555"
+OURS, OTHER_DATA, PRINTED, BEST = "#3b6ea5", "#9bb8d3", "#d9822b", "#555555"
 
 
 def comparison_name(dataset: str, protocol: str, metric: str) -> str:
@@ -24,6 +25,8 @@ def comparison_name(dataset: str, protocol: str, metric: str) -> str:
 
 def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> list[Path]:
     """Draw a bar for each model, with the deviation over seeds, and a mark where a paper prints a figure.
+
+    Bars of models that have not learned from the same data as the first have another colour.
 
     Args:
         summaries: of one data set and protocol; those without the metric are left out.
@@ -43,7 +46,16 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     places = range(len(shown))
     means = [summary.mean(metric) for summary in shown]
     deviations = [summary.deviation(metric) or 0.0 for summary in shown]
-    axes.bar(places, means, yerr=deviations, capsize=3, color=OURS, width=0.6, label="ours")
+    colours = dict.fromkeys(summary.trained_on for summary in shown)
+    for number, data in enumerate(colours):
+        chosen = [place for place in places if shown[place].trained_on == data]
+        heights, errors = ([values[place] for place in chosen] for values in (means, deviations))
+        look: dict[str, Any] = {
+            "color": OTHER_DATA if number else OURS,
+            "hatch": "//" if number > 1 else None,
+        }
+        name = f"ours, trained on {data}"
+        axes.bar(chosen, heights, yerr=errors, capsize=3, width=0.6, label=name, **look)
     printed = [(place, summary.reported(metric)) for place, summary in enumerate(shown)]
     marks = [(place, value) for place, value in printed if value is not None]
     if marks:
@@ -53,10 +65,10 @@ def plot_comparison(summaries: Sequence[Summary], metric: str, target: Path) -> 
     low, high = min(values), max(values)
     margin = max(high - low, 0.02 * high)
     axes.set_ylim(max(0.0, low - margin), high + 0.4 * margin)
-    labels = [f"{summary.first.model}\n{summary.recipe}" for summary in shown]
+    labels = [summary.label.replace(" ", "\n", 1) for summary in shown]
     axes.set_xticks(list(places), labels, rotation=45, ha="right", fontsize=8)
-    axes.set_ylabel(f"{metric} ({'more' if shown[0].task.maximize else 'less'} is better)")
-    axes.set_title(f"{shown[0].first.dataset}, {split_name(shown[0].protocol)}", fontsize=10)
+    axes.set_ylabel(f"{metric} ({'more' if shown[0].task.maximizes(metric) else 'less'} is better)")
+    axes.set_title(f"{shown[0].dataset}, {split_name(shown[0].protocol)}", fontsize=10)
     axes.legend(fontsize=8)
     return save_figure(figure, target)
 
@@ -91,7 +103,7 @@ def plot_history(record: RunRecord, target: Path) -> list[Path]:
     if record.best_epoch:
         axes.axvline(record.best_epoch, color=BEST, linestyle="--", label=f"best epoch, {record.best_epoch}")
     axes.set_title(
-        f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}", fontsize=10
+        f"{record.model} on {record.dataset}, {record.recipe_name}, seed {record.seed}", fontsize=10
     )
     axes.legend(loc="upper left", fontsize=8)
     return save_figure(figure, target)
@@ -111,7 +123,7 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
     Raises:
         UsageError: matplotlib is missing, or no summary has the metric at two lengths.
     """
-    lines = {f"{summary.first.model} {summary.recipe}": cutoffs(summary, metric) for summary in summaries}
+    lines = {summary.label: cutoffs(summary, metric) for summary in summaries}
     lines = {name: points for name, points in lines.items() if len(points) > 1}
     if not lines:
         raise UsageError(f"No run has the metric '{metric}' at two lengths of the list.")
@@ -121,7 +133,7 @@ def plot_cutoffs(summaries: Sequence[Summary], metric: str, target: Path) -> lis
     axes.set_xlabel("length of the list")
     axes.set_ylabel(f"{metric}@k")
     first = summaries[0]
-    axes.set_title(f"{first.first.dataset}, {split_name(first.protocol)}", fontsize=10)
+    axes.set_title(f"{first.dataset}, {split_name(first.protocol)}", fontsize=10)
     axes.legend(fontsize=7)
     return save_figure(figure, target)
 
@@ -155,7 +167,7 @@ def plot_curves(summaries: Sequence[Summary], target: Path) -> list[Path]:
         epochs, style = curve_points(summary.first), {"color": f"C{number % 10}", "linewidth": 1.2}
         # Past the ten colours there are, lines differ in their dashes.
         style["linestyle"] = ("-", "--", ":")[number // 10 % 3]
-        left.plot(*_line(epochs, "loss"), label=f"{summary.first.model} {summary.recipe}", **style)
+        left.plot(*_line(epochs, "loss"), label=summary.label, **style)
         monitor = f"val_{summary.task.monitor}"
         right.plot(*_line(epochs, monitor), **style)
         best = [epoch for epoch in epochs if epoch["epoch"] == summary.first.best_epoch]
@@ -168,7 +180,7 @@ def plot_curves(summaries: Sequence[Summary], target: Path) -> list[Path]:
         axes.grid(alpha=0.3)
     figure.legend(fontsize=7, ncols=4, loc="outside lower center")
     first = shown[0]
-    figure.suptitle(f"{first.first.dataset}, {split_name(first.protocol)}", fontsize=10)
+    figure.suptitle(f"{first.dataset}, {split_name(first.protocol)}", fontsize=10)
     return save_figure(figure, target)
 
 
