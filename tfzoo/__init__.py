@@ -3,14 +3,21 @@
 from importlib import import_module
 from typing import Any
 
+from tfzoo.registration import register
+
 _HOMES = {
+    "FittedModel": "tfzoo.api",
     "Interactions": "tfzoo.data.interactions",
+    "compare": "tfzoo.api",
+    "fit": "tfzoo.api",
     "from_dataframe": "tfzoo.data.datasets.files",
     "from_file": "tfzoo.data.datasets.files",
+    "load": "tfzoo.api",
     "list_datasets": "tfzoo.data.datasets",
     "load_dataset": "tfzoo.data.datasets",
     "create_model": "tfzoo.models",
     "list_models": "tfzoo.models",
+    "load_model": "tfzoo.models.saved",
     "model_info": "tfzoo.models",
     "list_pretrained": "tfzoo.pretrained",
     "load_pretrained": "tfzoo.pretrained",
@@ -29,3 +36,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
     module = import_module(_HOMES[name])
     return module if name == "models" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    """Name what is imported later, too."""
+    return sorted({*globals(), *__all__})
+
+
+register()

@@ -1,0 +1,8 @@
+"""From a data frame to recommendations: the few functions that most users need."""
+
+from tfzoo.api.comparing import compare
+from tfzoo.api.fitted import FittedModel
+from tfzoo.api.fitting import fit
+from tfzoo.api.loading import load
+
+__all__ = ["FittedModel", "compare", "fit", "load"]
