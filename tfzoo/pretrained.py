@@ -7,6 +7,7 @@ package for the small ones, or in the cache for those that `tfzoo.pretrained_bui
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,9 @@ import keras
 from tfzoo.data.download import cache_dir
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError, nearest
-from tfzoo.files import file_checksum
+from tfzoo.files import file_checksum, restore_folder
 from tfzoo.models import create_model
-from tfzoo.runs import MODEL
-from tfzoo.training.record import FILE_NAME
+from tfzoo.training.record import FILE_NAME, MODEL
 
 PROVENANCE = "provenance.json"
 SHIPPED = Path(__file__).parent / "pretrained_models"
@@ -93,7 +93,11 @@ def pretrained_folder(name: str) -> Path | None:
     One that was built here stands before the one that came with tfzoo.
     """
     pretrained_info(name)
-    folders = (built_folder(name), SHIPPED / name)
+    built = built_folder(name)
+    with contextlib.suppress(OSError):
+        # What cannot be written here is looked at as it is.
+        restore_folder(built)
+    folders = (built, SHIPPED / name)
     return next((folder for folder in folders if folder.is_dir()), None)
 
 

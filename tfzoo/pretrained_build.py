@@ -12,13 +12,13 @@ from typing import Any
 from tfzoo.data.datasets import load_dataset, registry
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
-from tfzoo.files import file_checksum, temporary_folder
+from tfzoo.files import file_checksum, replace_folder, restore_folder, temporary_folder
 from tfzoo.installation import version
 from tfzoo.pretrained import PROVENANCE, Pretrained, pretrained_info
-from tfzoo.runs import MODEL, load_model, run
+from tfzoo.runs import load_model, run
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.recipe import load_recipe
-from tfzoo.training.record import FILE_NAME, RunRecord
+from tfzoo.training.record import FILE_NAME, MODEL, RunRecord
 
 CONFIG = "config.json"
 # Unknown to Keras 3.12, the last one for Python 3.10.
@@ -40,6 +40,7 @@ def build(
     runs: Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     on_epoch: Callable[[TrainingState], None] | None = None,
 ) -> tuple[RunRecord, Path]:
     """Train a pretrained model with its recipe and seed, and write its folder.
@@ -49,6 +50,7 @@ def build(
         output: the folder to write; one that is there is replaced once training has ended.
         runs: folder of all runs, where the run is kept.
         resume: go on with an interrupted run, or take a finished one.
+        overwrite: replace a run with other settings or other data.
         on_epoch: called after each epoch.
 
     Returns:
@@ -59,6 +61,7 @@ def build(
         DownloadError: the data set cannot be had.
     """
     entry = pretrained_info(name)
+    restore_folder(output)
     if (
         output.exists()
         and not (output / PROVENANCE).is_file()
@@ -68,7 +71,7 @@ def build(
     recipe = load_recipe(entry.model, entry.dataset, entry.recipe)
     interactions = load_dataset(entry.dataset)
     experiment = Experiment.prepare(recipe, interactions, entry.seed, {"dataset": entry.dataset})
-    record, folder = run(experiment, runs, resume=resume, on_epoch=on_epoch)
+    record, folder = run(experiment, runs, resume=resume, overwrite=overwrite, on_epoch=on_epoch)
     found = record.metrics.get("found", {})
     pack(entry, folder, output, {**experiment.refitted().builder_options(), **found})
     return record, output
@@ -116,9 +119,7 @@ def pack(entry: Pretrained, run_folder: Path, output: Path, builder: dict[str, A
             },
         }
         (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
-        if output.exists():
-            output.rename(scratch / "before")
-        folder.rename(output)
+        replace_folder(folder, output)
 
 
 def make_portable(path: Path) -> None:

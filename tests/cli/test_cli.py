@@ -14,6 +14,8 @@ import pytest
 import tensorflow as tf
 
 import tfzoo
+from tests.patience import PATIENCE
+from tests.places import seed_of
 from tests.zoo import sampled
 from tfzoo import runs
 from tfzoo.cli import main
@@ -84,7 +86,7 @@ def row_of(text, first):
 
 
 def test_train_writes_a_record_and_an_export(trained):
-    folder = trained / "runs" / "pmf-ratings-paper" / "seed-0"
+    folder = seed_of(trained / "runs", "pmf-ratings-paper")
     record = RunRecord.load(folder)
     assert (record.model, record.dataset, record.seed) == ("pmf", "ratings", 0)
     assert record.recipe["training"]["epochs"] == 2
@@ -100,7 +102,7 @@ def test_train_writes_a_record_and_an_export(trained):
 def test_the_export_says_what_it_is_and_not_where_it_was_made(there):
     text = (there / "saved_models/pmf-ratings/1/assets.extra/tfzoo.json").read_text(encoding="utf-8")
     metadata = json.loads(text)
-    record = RunRecord.load(there / "runs/pmf-ratings-paper/seed-0")
+    record = RunRecord.load(seed_of(there / "runs", "pmf-ratings-paper"))
     assert metadata["metrics"] == record.metrics
     assert metadata["model"] == "pmf"
     assert metadata["recipe"]["training"]["epochs"] == 2
@@ -108,9 +110,9 @@ def test_the_export_says_what_it_is_and_not_where_it_was_made(there):
 
 
 def test_evaluate_finds_the_recorded_figures_again(there, capsys):
-    assert main(["evaluate", "--run", "runs/pmf-ratings-paper/seed-0", "--part", "validation"]) == 0
+    assert main(["evaluate", "--run", str(seed_of("runs", "pmf-ratings-paper")), "--part", "validation"]) == 0
     output = capsys.readouterr().out
-    record = RunRecord.load(there / "runs/pmf-ratings-paper/seed-0")
+    record = RunRecord.load(seed_of(there / "runs", "pmf-ratings-paper"))
     figure = f"{record.metrics['validation']['rmse']:.4f}"
     assert row_of(output, "rmse") == ["rmse", figure, figure]
 
@@ -118,16 +120,30 @@ def test_evaluate_finds_the_recorded_figures_again(there, capsys):
 def test_evaluate_finds_a_file_that_was_moved(there, tmp_path, capsys):
     moved = tmp_path / "elsewhere.csv"
     moved.write_bytes((there / "ratings.csv").read_bytes())
-    run = ["--run", "runs/pmf-ratings-paper/seed-0", "--data", str(moved)]
-    assert main(["evaluate", *run]) == 0
+    run = ["--run", str(seed_of("runs", "pmf-ratings-paper"))]
+    assert main(["evaluate", *run, "--data", str(moved)]) == 0
     assert "rmse" in capsys.readouterr().out
+    (there / "ratings.csv").rename(there / "away.csv")
+    try:
+        assert main(["evaluate", *run]) == 2
+    finally:
+        (there / "away.csv").rename(there / "ratings.csv")
+    assert "ratings.csv, which is not there. Give --data PATH" in capsys.readouterr().err
+
+
+def test_a_folder_of_runs_names_them(there, tmp_path, capsys):
+    assert main(["evaluate", "--run", "runs"]) == 1
+    run = seed_of("runs", "pmf-ratings-paper").parent
+    assert f"Name one of the runs there: {run}." in capsys.readouterr().err
+    assert main(["evaluate", "--run", str(tmp_path)]) == 1
+    assert "Train first, or name another run." in capsys.readouterr().err
 
 
 def test_evaluate_refuses_other_data(there, tmp_path, capsys):
     other = tmp_path / "ratings.csv"
     lines = (there / "ratings.csv").read_text(encoding="utf-8").splitlines()
     other.write_text("\n".join(lines[:-5]) + "\n", encoding="utf-8")
-    assert main(["evaluate", "--run", "runs/pmf-ratings-paper/seed-0", "--data", str(other)]) == 2
+    assert main(["evaluate", "--run", str(seed_of("runs", "pmf-ratings-paper")), "--data", str(other)]) == 2
     assert "not the data" in capsys.readouterr().err
 
 
@@ -136,7 +152,7 @@ def test_recommend(there, toy, capsys):
     assert main([*ask, "--user", "100"]) == 0
     items = re.findall(r"film-\d\d", capsys.readouterr().out)
     assert len(items) == len(set(items)) == 3
-    assert main([*ask, "--user", "100", "--exclude", f"{items[0]},film-no"]) == 0
+    assert main([*ask, "--user", "100", "--exclude", f"{items[0]},zzz"]) == 0
     others = re.findall(r"film-\d\d", capsys.readouterr().out)
     assert others[:2] == items[1:]
     assert items[0] not in others
@@ -150,21 +166,22 @@ def test_recommend_for_an_unknown_user_says_so(there, capsys):
 
 
 def test_export_adds_a_version_elsewhere(there, tmp_path, capsys):
-    run = ["export", "--run", "runs/pmf-ratings-paper/seed-0", "--export-dir", str(tmp_path)]
+    run = ["export", "--run", str(seed_of("runs", "pmf-ratings-paper")), "--export-dir", str(tmp_path)]
     assert main(run) == 0
     assert main([*run, "--keep-seen"]) == 0
     assert sorted(entry.name for entry in (tmp_path / "pmf-ratings").iterdir()) == ["1", "2"]
     assert f"SavedModel: {tmp_path / 'pmf-ratings' / '2'}" in capsys.readouterr().out
     metadata = (tmp_path / "pmf-ratings/2/assets.extra/tfzoo.json").read_text(encoding="utf-8")
-    assert json.loads(metadata)["policy"]["seen_items"] == "kept in recommend and recommend_among"
+    assert json.loads(metadata)["policy"]["seen_items"].startswith("kept in all lists")
 
 
 def test_results(there, tmp_path, capsys):
     assert main(["results", "runs", "--markdown", str(tmp_path / "RESULTS.md")]) == 0
-    figure = f"{RunRecord.load(there / 'runs/pmf-ratings-paper/seed-0').metrics['test']['rmse']:.4f}"
+    figure = f"{RunRecord.load(seed_of(there / 'runs', 'pmf-ratings-paper')).metrics['test']['rmse']:.4f}"
     assert row_of(capsys.readouterr().out, "rmse")[2] == figure
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
-    assert row_of(text, "pmf")[4] == figure
+    measured, _, _ = text.partition("## Not yet")
+    assert row_of(measured, "pmf")[4] == figure
 
 
 def test_results_of_an_own_file_are_not_collected(there, tmp_path, capsys):
@@ -191,7 +208,7 @@ def test_two_seeds_twice_give_the_same_metrics(here, capsys):
     assert "2 seeds" in capsys.readouterr().out
     assert not (here / "saved_models").exists()
     found = {
-        (output, seed): RunRecord.load(here / output / "pmf-ratings-paper" / f"seed-{seed}")
+        (output, seed): RunRecord.load(seed_of(here / output, "pmf-ratings-paper", seed))
         for output in ("first", "second")
         for seed in (0, 1)
     }
@@ -207,7 +224,7 @@ def test_a_recipe_of_ones_own(here):
         encoding="utf-8",
     )
     assert main(train("--recipe", "mine.yaml", "--no-export", "--seed", "7", overrides=())) == 0
-    record = RunRecord.load(here / "runs" / "pmf-ratings-mine" / "seed-7")
+    record = RunRecord.load(seed_of(here / "runs", "pmf-ratings-mine", 7))
     assert record.parameters == 3 * (31 + 21)
 
 
@@ -217,11 +234,11 @@ def test_mixed_precision(here, precision, capsys):
     overrides += ("builder.rating_activation=null", "builder.mean_rating=auto")
     arguments = train("--precision", precision, "--device", "cpu", model="edrs", overrides=overrides)
     assert main(arguments) == 0
-    record = RunRecord.load(here / "runs/edrs-ratings-paper/seed-0")
+    record = RunRecord.load(seed_of(here / "runs", "edrs-ratings-paper"))
     assert record.precision == precision
     assert record.metrics["test"]["rmse"] < 2
     capsys.readouterr()
-    assert main(["evaluate", "--run", "runs/edrs-ratings-paper/seed-0"]) == 0
+    assert main(["evaluate", "--run", str(seed_of("runs", "edrs-ratings-paper"))]) == 0
     figure = f"{record.metrics['test']['rmse']:.4f}"
     assert row_of(capsys.readouterr().out, "rmse") == ["rmse", figure, figure]
 
@@ -229,13 +246,17 @@ def test_mixed_precision(here, precision, capsys):
 def test_resume_of_a_finished_run_exports_it_again_without_training(here, trained, capsys):
     (trained / "runs").rename(here / "runs")
     try:
-        record = (here / "runs/pmf-ratings-paper/seed-0/record.json").read_bytes()
+        record = (seed_of(here / "runs", "pmf-ratings-paper") / "record.json").read_bytes()
         assert main(train("--resume", "--time-col", "timestamp")) == 0
-        assert (here / "runs/pmf-ratings-paper/seed-0/record.json").read_bytes() == record
+        assert (seed_of(here / "runs", "pmf-ratings-paper") / "record.json").read_bytes() == record
         assert (here / "saved_models/pmf-ratings/1").is_dir()
         capsys.readouterr()
-        assert main(train("--resume", overrides=(*FAST, "training.learning_rate=0.5"))) == 1
-        assert "other settings" in capsys.readouterr().err
+        changed = settings("training.learning_rate=0.5")
+        assert main(train("--resume", "--no-export", *changed)) == 0
+        assert "There is nothing to resume in" in capsys.readouterr().out
+        assert len(list((here / "runs").iterdir())) == 2
+        assert main(train("--resume")) == 1
+        assert "other data" in capsys.readouterr().err
     finally:
         (here / "runs").rename(trained / "runs")
 
@@ -256,12 +277,19 @@ def test_an_interrupt_has_its_own_exit_status_and_can_be_resumed(here, monkeypat
         patch.setattr("tfzoo.cli.train.run_experiment", run)
         assert main(train("--no-export", overrides=overrides)) == 130
     assert "--resume" in capsys.readouterr().err
+    assert main(["evaluate", "--run", str(seed_of("runs", "pmf-ratings-paper"))]) == 1
+    assert "The run was interrupted: give the command that began it again" in capsys.readouterr().err
     assert main(train("--no-export", "--resume", overrides=overrides)) == 0
     assert main(train("--no-export", "--output", "unbroken", overrides=overrides)) == 0
     resumed, unbroken = (
-        RunRecord.load(here / output / "pmf-ratings-paper/seed-0") for output in ("runs", "unbroken")
+        RunRecord.load(seed_of(here / output, "pmf-ratings-paper")) for output in ("runs", "unbroken")
     )
     assert resumed.metrics == unbroken.metrics
+    with monkeypatch.context() as patch:
+        patch.setattr("tfzoo.cli.train.run_experiment", run)
+        assert main(train("--no-export", overrides=overrides)) == 130
+    assert "is trained again; with --resume its record is taken" in capsys.readouterr().out
+    assert RunRecord.load(seed_of(here / "runs", "pmf-ratings-paper")) == resumed
 
 
 # Wrong use: one message, exit status 2, nothing written.
@@ -341,6 +369,8 @@ REFUSED = {
     "ragged": (own("ragged.csv"), ["row 31", "5 fields", "expected 3"]),
     "scale": (train("--rating-scale", "1", "3", data=OWN), ["row ", "from 1 to 3"]),
     "scale-upside-down": (train("--rating-scale", "5", "1", data=OWN), ["rating_scale|--rating-scale"]),
+    "seed": (train("--seed", str(2**32), data=OWN), ["--seed must be below 2^32", "4294967296"]),
+    "many-seeds": (train("--seeds", "1001", data=OWN), ["--seeds", "at most 1000", "1001"]),
     "no-seeds": (train("--seeds", "0", data=OWN), ["--seeds", "0"]),
     "negative-seed": (train("--seed", "-1", data=OWN), ["--seed", "-1"]),
     "output-below-a-file": (train("--output", "good.csv/runs", data=OWN), ["--output", "good.csv"]),
@@ -441,7 +471,7 @@ def environment():
 
 def test_the_script_lists_all_options():
     command = [sys.executable, str(SCRIPTS / "train.py"), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment())
     assert done.returncode == 0
     options = "model dataset data user-col item-col rating-col time-col recipe seed seeds set output"
     options += " export-dir no-export resume device precision"
@@ -454,7 +484,6 @@ def test_killed_and_resumed_as_if_nothing_had_happened(here):
     overrides = ("training.epochs=60", "training.patience=null", "training.checkpoint_seconds=0", *FAST[1:])
     arguments = train("--no-export", model="delcr", overrides=overrides)
     arguments += settings("builder.tower_units=[8, 4]", "builder.dropout=0.2", "training.learning_rate=0.003")
-    folder = here / "runs" / "delcr-ratings-paper" / "seed-0"
     process = subprocess.Popen(
         [sys.executable, "-m", "tfzoo.cli.main", *arguments],
         cwd=here,
@@ -464,16 +493,17 @@ def test_killed_and_resumed_as_if_nothing_had_happened(here):
         text=True,
     )
     try:
-        deadline = time.monotonic() + 120
-        while not (folder / "checkpoint.npz").exists():
+        deadline = time.monotonic() + PATIENCE
+        while not list(here.glob("runs/*/seed-0/checkpoint.npz")):
             assert process.poll() is None, process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(timeout=30) == -signal.SIGKILL
+        assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
     finally:
         process.kill()
         process.communicate()
+    folder = seed_of(here / "runs", "delcr-ratings-paper")
     assert not (folder / "record.json").exists()
     with np.load(folder / "checkpoint.npz") as archive:
         state = json.loads(str(archive["meta"]))["state"]
@@ -482,7 +512,7 @@ def test_killed_and_resumed_as_if_nothing_had_happened(here):
     assert main([*arguments, "--resume"]) == 0
     assert main([*arguments, "--output", "unbroken"]) == 0
     resumed = RunRecord.load(folder)
-    unbroken = RunRecord.load(here / "unbroken" / "delcr-ratings-paper" / "seed-0")
+    unbroken = RunRecord.load(seed_of(here / "unbroken", "delcr-ratings-paper"))
     assert resumed.metrics == unbroken.metrics
     assert resumed.history == unbroken.history
     assert resumed.history[: state["epoch"]] == state["history"]

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from tests.places import seed_of
 from tests.zoo import sampled
 from tfzoo.cli import main
+from tfzoo.serving.client import LocalClient
 from tfzoo.training.record import RunRecord
 
 FAST = {
@@ -38,7 +40,7 @@ def train(model, log, *options):
 def test_train_evaluate_and_recommend_without_ratings(model, log, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert train(model, log) == 0
-    run = f"runs/{model}-clicks-paper/seed-0"
+    run = str(seed_of("runs", f"{model}-clicks-paper"))
     record = RunRecord.load(tmp_path / run)
     assert all(0 <= value <= 1 for value in record.metrics["test"].values())
     assert "full ranking" in record.protocol
@@ -60,10 +62,44 @@ def test_train_evaluate_and_recommend_without_ratings(model, log, tmp_path, monk
         assert not shown & {"p1", "p2"}
 
 
+@pytest.fixture(scope="module")
+def rated(toy, tmp_path_factory):
+    """A file with ratings, and the items that each user in it has rated."""
+    path = tmp_path_factory.mktemp("rated") / "films.csv"
+    users, items = toy.users.decode(toy.user_id).tolist(), toy.items.decode(toy.item_id).tolist()
+    lines = [f"{user},{item},{value:g}" for user, item, value in zip(users, items, toy.ratings, strict=True)]
+    path.write_text("\n".join(["user_id,item_id,rating", *lines]) + "\n", encoding="utf-8")
+    pairs = list(zip(users, items, strict=True))
+    return path, {user: {item for one, item in pairs if one == user} for user in users}
+
+
+@pytest.mark.parametrize("options", [[], ["--min-rating", "4"]], ids=["all", "min-rating"])
+def test_lists_hide_what_users_have_in_all_parts_and_below_the_least_rating(
+    options, rated, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path, known = rated
+    assert main(["train", "--model", "ease", "--data", str(path), *options]) == 0
+    client = LocalClient(tmp_path / "saved_models/ease-films/1")
+    listed = {user: set(client.recommend(user, k=20).item_ids) for user in known}
+    assert all(listed[user] and not listed[user] & known[user] for user in known)
+    # All that is left of the catalogue is in the lists.
+    whole = set().union(*listed.values())
+    assert all(listed[user] == whole - known[user] for user in known)
+
+    run = str(next((tmp_path / "runs").glob("*/seed-0")))
+    assert main(["export", "--run", run, "--keep-seen"]) == 0
+    kept = LocalClient(tmp_path / "saved_models/ease-films/2")
+    assert all(set(kept.recommend(user, k=20).item_ids) == whole for user in known)
+    history = sorted(whole)[:3]
+    assert set(history) <= set(kept.recommend_from_history(history, k=20).item_ids)
+    assert not set(history) & set(client.recommend_from_history(history, k=20).item_ids)
+
+
 def test_a_protocol_replaces_the_recipes_own(log, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert train("ease", log, "--protocol", "leave-one-out", "--no-export") == 0
-    record = RunRecord.load(tmp_path / "runs/ease-clicks-paper-leave-one-out/seed-0")
+    record = RunRecord.load(seed_of(tmp_path / "runs", "ease-clicks-paper-leave-one-out"))
     assert "leave 1 out" in record.protocol
     assert train("ease", log, "--protocol", "leave-one-uot", "--no-export") == 2
     assert "Did you mean 'leave-one-out'" in capsys.readouterr().err
@@ -83,15 +119,23 @@ def test_compare_two_runs(log, tmp_path, monkeypatch, capsys):
     for options in ((), ("--set", "builder.l2=1")):
         output = ["--output", "strong" if options else "weak"]
         assert train("ease", log, "--no-export", *output, *options) == 0
-    runs = [f"{folder}/ease-clicks-paper/seed-0" for folder in ("weak", "strong")]
+    runs = [str(seed_of(folder, "ease-clicks-paper")) for folder in ("weak", "strong")]
     capsys.readouterr()
     assert main(["compare", runs[0], runs[0]]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if "ndcg@10" in line)
     assert "+0.0000 to +0.0000" in row
+    assert train("ease", log, "--no-export", "--output", "again", "--set", "training.refit=true") == 0
+    assert main(["compare", runs[0], str(seed_of("again", "ease-clicks-paper"))]) == 0
+    printed = capsys.readouterr().out
+    assert "Trained on: train (first), train + validation (second)" in printed
+    assert "not learned from equal data" in printed
     assert main(["compare", *runs]) == 0
     records = [RunRecord.load(tmp_path / run).metrics["test"]["ndcg@10"] for run in runs]
-    row = next(line for line in capsys.readouterr().out.splitlines() if "ndcg@10" in line)
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if "ndcg@10" in line)
     assert all(f"{figure:.4f}" in row for figure in records)
+    told = " ".join(printed.split())
+    assert "ease paper against ease paper* (builder.l2=1.0): test" in told
     assert train("ease", log, "--no-export", "--output", "other", "--seed", "1") == 0
-    assert main(["compare", runs[0], "other/ease-clicks-paper/seed-1"]) == 2
+    assert main(["compare", runs[0], str(seed_of("other", "ease-clicks-paper", 1))]) == 2
     assert "same cases" in capsys.readouterr().err

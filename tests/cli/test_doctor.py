@@ -1,3 +1,4 @@
+import argparse
 import importlib.metadata
 import json
 import os
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tfzoo.cli import doctor, main
+from tfzoo.cli.mode import start_output
 from tfzoo.errors import TfzooError
 from tfzoo.installation import Requirement
 
@@ -47,7 +50,31 @@ def test_a_whole_installation_is_described(quick, capsys, monkeypatch, tmp_path)
     assert "ml-100k," not in later
     # There is no public address of it.
     assert not any(word.startswith("yoochoose") for word in later)
-    assert ["to", "be", "had", "by", "hand", "yoochoose1_64"] in lines
+    by_hand = next(line for line in lines if line[:5] == ["to", "be", "had", "by", "hand"])
+    assert "yoochoose1_64" in by_hand
+
+
+def test_what_is_waited_for_is_said_first(quick, capsys, monkeypatch):
+    said = []
+    answer = doctor.subprocess.run
+
+    def run(*arguments, **options):
+        said.append(capsys.readouterr().out)
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(doctor.subprocess, "run", run)
+    assert main(["doctor"]) == 0
+    assert said[0].endswith(
+        "TensorFlow and Keras\n  importing them in a process of its own, which may take a minute ...\n"
+    )
+
+
+def test_json(quick, capsys):
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["works"] is True
+    packages = next(section for section in found["sections"] if section["title"] == "Packages")
+    assert {"name": "keras", "text": importlib.metadata.version("keras")} in packages["lines"]
 
 
 def test_a_missing_extra_is_no_failure_and_says_how_to_get_it(quick, capsys, monkeypatch):
@@ -96,6 +123,7 @@ def test_a_package_that_is_too_old_is_a_failure(quick, capsys, monkeypatch):
 def test_what_importing_tensorflow_comes_to(quick, answer, reason, mending, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     quick(**answer)
+    start_output(argparse.Namespace())
     with pytest.raises(TfzooError) as error:
         doctor.run(None)
     assert reason in str(error.value)
@@ -124,11 +152,13 @@ def test_a_cache_that_is_a_file_is_told(quick, monkeypatch, tmp_path, capsys):
 
 
 def test_it_works_where_tensorflow_cannot_be_imported(tmp_path):
-    for name in ("tensorflow", "keras"):
+    for name in ("tensorflow", "keras", "rich"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('broken on purpose')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-m", "tfzoo.cli.main", "doctor"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE
+    )
     assert done.returncode == 1
     assert "TensorFlow or Keras cannot be imported (ImportError: broken on purpose)" in done.stderr
     assert "ml-100k" in done.stdout

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.places import run_of, seed_of
 from tests.serving.runtimes import EVERY_FORMAT, runner
 from tfzoo.cli import main
 from tfzoo.cli.main import build_parser
@@ -13,7 +14,8 @@ from tfzoo.runs import load_model
 from tfzoo.serving.formats import FORMATS, SAVED_MODEL
 from tfzoo.training.record import RunRecord
 
-RUN = "runs/pmf-ratings-paper/seed-0"
+FAST = ("training.epochs=2", "training.batch_size=32", "training.jit_compile=false")
+RUN = run_of("pmf", "ratings", FAST)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +26,10 @@ def trained(tmp_path_factory):
     pairs = [(user, item) for user in range(12) for item in range(8) if random.random() < 0.8]
     lines = [f"u{user},{10 * item},{(user + item) % 5 + 1}" for user, item in pairs]
     (folder / "ratings.csv").write_text("\n".join(["user_id,item_id,rating", *lines]) + "\n")
-    fast = ("training.epochs=2", "training.batch_size=32", "training.jit_compile=false")
     arguments = ["train", "--model", "pmf", "--data", "ratings.csv", "--no-export"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main([*arguments, *(part for setting in fast for part in ("--set", setting))]) == 0
+        assert main([*arguments, *(part for setting in FAST for part in ("--set", setting))]) == 0
     return folder
 
 
@@ -82,7 +83,7 @@ def test_the_words_of_reviews_are_written(there, tmp_path, name):
     options = ["--model", "deepconn", "--text-col", "text", "--output", str(tmp_path), "--no-export"]
     options += [part for setting in settings for part in ("--set", setting)]
     assert main(["train", "--data", str(tmp_path / "reviews.csv"), *options]) == 0
-    run = tmp_path / "deepconn-reviews-paper" / "seed-0"
+    run = seed_of(tmp_path, "deepconn-reviews-paper")
     assert main(["export", "--run", str(run), "--export-dir", str(tmp_path), "--format", name]) == 0
     version = tmp_path / f"deepconn-reviews-{name}" / "1"
     words = (version / "words.txt").read_text().splitlines()

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tfzoo.cli import info as info_command
-from tfzoo.cli import list as list_command
-from tfzoo.cli import main
+from tfzoo.cli import main, output
 from tfzoo.errors import UsageError
 from tfzoo.models import list_models, model_info
 from tfzoo.reporting.catalogue import find_models
@@ -18,8 +16,7 @@ RESULTS = str(Path(__file__).parents[2] / "results")
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
     """Keep what the commands print on one line."""
-    for command in (info_command, list_command):
-        monkeypatch.setattr(command, "console", Console(markup=False, width=400))
+    monkeypatch.setattr(output, "console", Console(markup=False, width=400))
 
 
 def names(*arguments, **options):
@@ -101,3 +98,22 @@ def test_pages_need_a_folder_of_records(capsys, tmp_path):
     assert main(["pages", "--docs", str(tmp_path), "--results", str(tmp_path / "none")]) == 2
     assert "--results" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("records", [True, False])
+@pytest.mark.parametrize(
+    ("model", "command"),
+    [
+        ("ease", "tfzoo train --model ease"),
+        ("adrs", "tfzoo train --model adrs --dataset amazon-musical-instruments"),
+        ("fm", "tfzoo train --model fm --dataset frappe"),
+        # The sessions of its records have no public address.
+        ("gru4rec", "tfzoo train --model gru4rec"),
+    ],
+)
+def test_the_command_that_info_prints_names_data_that_can_be_had(
+    capsys, tmp_path, monkeypatch, model, command, records
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", model, *(["--results", RESULTS] if records else [])]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Train it: {command}"

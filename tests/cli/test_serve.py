@@ -1,13 +1,15 @@
 """``tfzoo serve`` as a command: what it says, refuses and does on signals."""
 
 import builtins
+import re
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+from tests.serving.listening import connect
 from tests.serving.served import ENVIRONMENT, ROOT, TEXTS, ServerProcess, ask, export_texts, predict, serving
 from tfzoo.cli import main
 from tfzoo.serving.rest_client import RestClient
@@ -30,7 +32,7 @@ def refused(capsys, *arguments, status=2):
 def test_it_serves_until_it_is_told_to_stop(folder, tmp_path):
     with ServerProcess(folder, tmp_path / "log") as server:
         assert server.address.startswith("127.0.0.1:")
-        with RestClient(server.address, TEXTS) as client:
+        with RestClient(server.address, TEXTS, timeout=PATIENCE) as client:
             assert client.recommend(100, 3).known_user
             # The open connection of an idle client does not hold it up.
             assert server.stop(signal.SIGTERM) == 0
@@ -43,7 +45,7 @@ def test_it_serves_until_it_is_told_to_stop(folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_public_server_with_limits_that_is_stopped_with_ctrl_c(folder, tmp_path):
-    limits = ["--max-body-bytes", "50", "--timeout", "0.5", "--poll-seconds", "0"]
+    limits = ["--max-body-bytes", "50", "--timeout", "0.5", "--poll-seconds", "0", "--max-connections", "5"]
     options = ["--host", "0.0.0.0", "--model", TEXTS, *limits]
     with ServerProcess(folder, tmp_path / "log", *options) as server:
         assert "Warning: 0.0.0.0 is public. Whoever reaches it can ask" in server.text()
@@ -51,7 +53,7 @@ def test_a_public_server_with_limits_that_is_stopped_with_ctrl_c(folder, tmp_pat
         address = f"127.0.0.1:{port}"
         assert ask(address, "GET", "/healthz") == (200, {"status": "ok"})
         assert predict(address, b"x" * 51)[0] == 413
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with connect(port) as connection:
             head = f"POST /v1/models/{TEXTS}:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
             connection.sendall(head.encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
@@ -70,6 +72,8 @@ def test_a_port_that_is_taken(folder, capsys):
 def test_a_host_that_is_none(folder, capsys):
     message = refused(capsys, folder, "--port", 0, "--host", "no.such.host.invalid")
     assert message.startswith("tfzoo: error: --host no.such.host.invalid is no address of this machine: ")
+    message = refused(capsys, folder, "--port", 0, "--host", "\udcff")
+    assert message.startswith("tfzoo: error: --host \\udcff is no name of a machine: ")
 
 
 @pytest.mark.parametrize(
@@ -81,11 +85,39 @@ def test_a_host_that_is_none(folder, capsys):
         ("--timeout", "nan", "--timeout must be above 0. Received nan."),
         ("--max-body-bytes", "0", "--max-body-bytes must be above 0. Received 0."),
         ("--max-concurrency", "-3", "--max-concurrency must be above 0. Received -3."),
+        ("--max-outputs", "0", "--max-outputs must be above 0. Received 0."),
+        ("--max-connections", "0", "--max-connections must be above 0. Received 0."),
+        (
+            "--max-connections-per-address",
+            "-1",
+            "--max-connections-per-address must be above 0. Received -1.",
+        ),
+        ("--header-timeout", "0", "--header-timeout must be above 0. Received 0.0."),
+        ("--timeout", "inf", "--timeout must be at most 86400 seconds, which is a day. Received inf."),
+        (
+            "--header-timeout",
+            "1e9",
+            "--header-timeout must be at most 86400 seconds, which is a day. Received 1000000000.0.",
+        ),
+        (
+            "--poll-seconds",
+            "inf",
+            "--poll-seconds must be at most 86400 seconds, which is a day. Received inf.",
+        ),
         ("--poll-seconds", "-1", "--poll-seconds must be at least 0. Received -1.0."),
     ],
 )
 def test_options_without_sense(folder, capsys, option, value, message):
     assert refused(capsys, folder, f"{option}={value}") == f"tfzoo: error: {message}"
+
+
+def test_more_connections_than_files_may_be_open(folder, capsys):
+    message = refused(capsys, folder, "--port", 0, "--max-connections", 10**12)
+    assert re.fullmatch(
+        r"tfzoo: error: --max-connections may be \d+ with this limit of open files \(ulimit -n\). "
+        r"Received 1000000000000.",
+        message,
+    )
 
 
 def test_a_folder_without_models(tmp_path, capsys):
@@ -117,7 +149,8 @@ def test_without_the_extra(folder, capsys, monkeypatch, missing):
             raise ModuleNotFoundError(name)
         return found(name, *arguments)
 
-    monkeypatch.delitem(sys.modules, "tfzoo.serving.server", raising=False)
+    for module in ("server", "http_server", "connections"):
+        monkeypatch.delitem(sys.modules, f"tfzoo.serving.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     assert refused(capsys, folder) == "tfzoo: error: tfzoo serve needs an extra: pip install 'tfzoo[serve]'."
 
@@ -129,7 +162,7 @@ def test_the_script():
         text=True,
         cwd=ROOT,
         env=ENVIRONMENT,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert "--max-concurrency" in done.stdout

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.places import seed_of
 from tfzoo.cli.common import load_data
 from tfzoo.cli.main import main
 from tfzoo.experiment import Experiment
@@ -28,7 +29,7 @@ def here(tmp_path_factory):
 
 def export(here, model, *options):
     recipe = "tuned" if model == "biased-mf" else "paper"
-    run = str(here / "runs" / f"{model}-log-{recipe}" / "seed-0")
+    run = str(seed_of(here / "runs", f"{model}-log-{recipe}"))
     return main(["export", "--run", run, "--export-dir", str(here / "saved"), *options])
 
 
@@ -81,7 +82,7 @@ def swap(here, model, *options):
 def test_a_new_item_gets_its_vector_from_its_ratings(here, capsys):
     """An item with the same ratings as one that training knows is scored like it."""
     assert export(here, "dcf", "--index", "exact") == 0
-    run = RunRecord.load(here / "runs/dcf-log-paper/seed-0")
+    run = RunRecord.load(seed_of(here / "runs", "dcf-log-paper"))
     recipe = parse(Recipe, run.recipe, "the record")
     train = Experiment.prepare(recipe, load_data(run.data), run.seed, run.data).split.train
     rows = train.item_id == train.items.lookup("film 3")
@@ -91,7 +92,7 @@ def test_a_new_item_gets_its_vector_from_its_ratings(here, capsys):
         "\n".join(["user_id,item_id,rating", *lines, "777,twin,5"]), encoding="utf-8"
     )
     (here / "all.csv").write_text("item_id\nfilm 3\nfilm 5\ntwin\n", encoding="utf-8")
-    options = ["--run", str(here / "runs/dcf-log-paper/seed-0"), "--ratings", str(here / "ratings.csv")]
+    options = ["--run", str(seed_of(here / "runs", "dcf-log-paper")), "--ratings", str(here / "ratings.csv")]
     assert swap(here, "dcf", *options) == 0
     assert "1 ratings by users that training does not know are left out" in capsys.readouterr().out
     client = LocalClient(latest_version(here / "saved" / "dcf-log"))
@@ -104,7 +105,7 @@ def test_ratings_that_make_no_vectors_are_refused(here, capsys):
     assert export(here, "biased-mf", "--index", "exact") == 0
     (here / "all.csv").write_text("item_id\nfilm 3\ntwin\n", encoding="utf-8")
     (here / "ratings.csv").write_text("user_id,item_id,rating\n1,twin,3\n", encoding="utf-8")
-    mf, dcf = (str(here / f"runs/{run}/seed-0") for run in ("biased-mf-log-tuned", "dcf-log-paper"))
+    mf, dcf = (str(seed_of(here / "runs", f"{run}")) for run in ("biased-mf-log-tuned", "dcf-log-paper"))
     ratings = ["--ratings", str(here / "ratings.csv")]
     assert swap(here, "biased-mf", "--run", mf, *ratings) == 2
     assert "'biased-mf' learns a vector for each item" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.test_cli import here, train
+from tests.places import seed_of
 from tests.training.test_tensorboard import events
 from tfzoo.cli import main
 from tfzoo.training import trainer
@@ -22,7 +23,7 @@ def recorded(run):
 
 def test_curves_and_vectors_lie_beside_the_record(here, capsys):
     assert main(train("--no-export", "--tensorboard", overrides=EPOCHS)) == 0
-    run = here / "runs/pmf-ratings-paper/seed-0"
+    run = seed_of(here / "runs", "pmf-ratings-paper")
     board = run / "tensorboard"
     assert losses(board) == recorded(run)
     assert len(losses(board)) == 3
@@ -32,7 +33,7 @@ def test_curves_and_vectors_lie_beside_the_record(here, capsys):
     ids = (board / "metadata.tsv").read_text().splitlines()
     assert len(vectors) == len(ids) == 20
     assert set(ids) == {f"film-{number:02d}" for number in range(20)}
-    assert "TensorBoard: runs/pmf-ratings-paper/seed-0/tensorboard" in capsys.readouterr().out
+    assert f"TensorBoard: {run.relative_to(here)}/tensorboard" in capsys.readouterr().out
 
 
 def test_without_the_option_there_is_no_such_folder(here):
@@ -53,7 +54,7 @@ def test_an_interrupted_training_is_told_once(here, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "save_checkpoint", lose_power)
         assert main(arguments) == 130
-    run = here / "runs/pmf-ratings-paper/seed-0"
+    run = seed_of(here / "runs", "pmf-ratings-paper")
     assert [step for step, _ in losses(run / "tensorboard")] == [1, 2]
     assert main([*arguments, "--resume"]) == 0
     assert losses(run / "tensorboard") == recorded(run)
@@ -65,7 +66,7 @@ def test_an_interrupted_training_is_told_once(here, monkeypatch):
 def test_a_refit_has_curves_of_its_own(here):
     overrides = (*EPOCHS, "training.refit=true")
     assert main(train("--no-export", "--tensorboard", model="gmf", overrides=overrides)) == 0
-    run = here / "runs/gmf-ratings-paper/seed-0"
+    run = seed_of(here / "runs", "gmf-ratings-paper")
     record = RunRecord.load(run)
     steps = [step for step, _ in losses(run / "tensorboard")]
     assert steps == [1, 2, 3]

@@ -15,16 +15,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
 
-from tfzoo.errors import TfzooError
+from tfzoo.cli.mending import (
+    TENSORFLOW,
+    Problem,
+    backend_problem,
+    checkout,
+    import_problem,
+    not_working,
+    reinstall,
+)
+from tfzoo.cli.mode import answer, finish_output, mode, more
 from tfzoo.installation import Requirement, python_versions, requirements, version
+from tfzoo.machine import memory_limit
 
-# What is wrong, and what mends it.
-Problem: TypeAlias = "tuple[str, str]"
 SECONDS = 300
-BACKEND = "setting KERAS_BACKEND=tensorflow or leaving it unset"
-EXTRAS = ("serve", "grpc", "onnx", "litert", "plots")
+EXTRAS = ("serve", "grpc", "onnx", "litert", "plots", "tune")
 # TensorFlow may end the process that loads it (other instruction sets, broken drivers), so it has its own.
 PROBE = """
 import json, os, sys
@@ -47,23 +53,33 @@ def run(options: argparse.Namespace) -> None:
     _caches()
     _extras()
     if problems:
-        wrong = "; ".join(what for what, _ in problems)
-        mending = ", and ".join(dict.fromkeys(how for _, how in problems))
-        raise TfzooError(f"the installation does not work: {wrong}. Mend it with: {mending}")
-    print("\nAll is there that tfzoo needs.")
+        answer(works=False)
+        finish_output()
+        raise not_working(problems)
+    answer(works=True)
+    _print("\nAll is there that tfzoo needs.")
 
 
 def _heading(text: str) -> None:
-    print(f"\n{text}")
+    more("sections", {"title": text, "lines": []})
+    _print(f"\n{text}")
 
 
 def _line(name: str, text: str) -> None:
-    print(f"  {name:<32} {text}")
+    mode.answer["sections"][-1]["lines"].append({"name": name, "text": text})
+    _print(f"  {name:<32} {text}")
+
+
+def _print(text: str) -> None:
+    if not mode.json:
+        # Whoever reads along sees at once what is waited for.
+        print(text, flush=True)
 
 
 def _python() -> Iterator[Problem]:
     wanted, found = python_versions(), platform.python_version()
-    print(f"tfzoo {version()} in {Path(__file__).parents[1]}")
+    answer(version=version())
+    _print(f"tfzoo {version()} in {Path(__file__).parents[1]}")
     _heading("System")
     right = _fits(found, wanted)
     _line("Python", f"{found}" if right else f"{found}, wanted {wanted}")
@@ -79,7 +95,7 @@ def _packages() -> Iterator[Problem]:
         state, right = _state(needed)
         _line(needed.name, state)
         if not right:
-            yield f"{needed.name} is {state}", _mending()
+            yield f"{needed.name} is {state}", reinstall()
 
 
 def _state(needed: Requirement) -> tuple[str, bool]:
@@ -105,6 +121,8 @@ def _fits(found: str, wanted: str) -> bool:
 
 def _tensorflow() -> Iterator[Problem]:
     _heading("TensorFlow and Keras")
+    if not (mode.quiet or mode.json):
+        _print("  importing them in a process of its own, which may take a minute ...")
     # The libraries' own chatter on standard error is shown only where it is the reason.
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
@@ -118,15 +136,13 @@ def _tensorflow() -> Iterator[Problem]:
         )
     except subprocess.TimeoutExpired:
         _line("import", f"no end after {SECONDS} s")
-        yield f"TensorFlow cannot be imported within {SECONDS} s", _mending()
+        yield f"TensorFlow cannot be imported within {SECONDS} s", reinstall()
         return
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         reason = lines[-1][:300] if lines and done.returncode > 0 else f"it ends Python ({done.returncode})"
         _line("import", f"fails: {reason}")
-        chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
-        mending = _mending() if chosen == "tensorflow" else BACKEND
-        yield f"TensorFlow or Keras cannot be imported ({reason})", mending
+        yield import_problem(reason)
         return
     found = json.loads(done.stdout.strip().splitlines()[-1])
     for number, device in enumerate(found["devices"]):
@@ -135,8 +151,8 @@ def _tensorflow() -> Iterator[Problem]:
         built = "" if found["cuda"] else "; this TensorFlow is built without CUDA"
         _line("", f"no GPU is seen{built}. On Linux: pip install 'tensorflow[and-cuda]'")
     _line("Keras backend", found["backend"])
-    if found["backend"] != "tensorflow":
-        yield f"Keras runs on '{found['backend']}'", BACKEND
+    if found["backend"] != TENSORFLOW:
+        yield backend_problem(found["backend"])
 
 
 def _memory() -> None:
@@ -149,6 +165,9 @@ def _memory() -> None:
         _line("memory", "this system does not tell")
         return
     _line("memory", f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of it unused")
+    limit = memory_limit()
+    if limit is not None and limit < total:
+        _line("", f"{limit / 2**30:.1f} GiB of it for this process (control group)")
 
 
 def _processors() -> str:
@@ -161,13 +180,13 @@ def _datasets() -> None:
     root = os.environ.get("TFZOO_DATA_DIR")
     _heading("Data sets on this machine")
     _line("TFZOO_DATA_DIR", root or "not set")
-    if root and not Path(root).expanduser().is_dir():
-        _line("", "this folder does not exist")
     try:
         from tfzoo.data.datasets import registry
     except ImportError as error:
         _line("", f"cannot be looked for: {error}")
         return
+    if problem := registry.data_dir_problem():
+        _line("", problem)
     missing, by_hand = [], []
     for name in registry.registered():
         dataset = registry.find(name)
@@ -216,14 +235,5 @@ def _extras() -> None:
             _line(extra, ", ".join(f"{name} {state}" for name, (state, _) in states.items()))
 
 
-def _checkout() -> Path | None:
-    folder = Path(__file__).parents[2]
-    return folder if (folder / "setup.cfg").is_file() else None
-
-
 def _install(extra: str) -> str:
-    return f"pip install -e '.[{extra}]'" if _checkout() else f"pip install 'tfzoo[{extra}]'"
-
-
-def _mending() -> str:
-    return f"pip install -e {_checkout()}" if _checkout() else f"pip install --upgrade 'tfzoo=={version()}'"
+    return f"pip install -e '.[{extra}]'" if checkout() else f"pip install 'tfzoo[{extra}]'"

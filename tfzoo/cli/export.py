@@ -6,19 +6,31 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tfzoo.cli.common import check_writable, reopen, say
+from tfzoo.cli.common import check_name, check_writable, reopen
+from tfzoo.cli.output import answer, say
+from tfzoo.cli.paths import run_of
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.runs import load_model
-from tfzoo.serving.export import export_saved_model
+from tfzoo.serving.click_export import export_click_model
+from tfzoo.serving.export import export_saved_model, refuse_other_data
 from tfzoo.serving.formats import SAVED_MODEL, export_to_format, get_format
 from tfzoo.serving.index import IndexSettings
 from tfzoo.tasks import ReviewRatingTask
+from tfzoo.tasks.click_features import FieldScorer
+from tfzoo.tasks.clicks import ClickTask
 from tfzoo.training.record import RunRecord
+
+TOLD = "Give --name NAME or another --export-dir to leave it alone, or --overwrite for a next version of it."
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
+    check_name(options.name)
+    if options.format != SAVED_MODEL:
+        # What is not installed is said before anything is looked for.
+        get_format(options.format)
+    options.run = run_of(options.run)
     check_writable(options.export_dir, "--export-dir")
     if options.format != SAVED_MODEL:
         _export_to_format(options)
@@ -31,8 +43,12 @@ def run(options: argparse.Namespace) -> None:
         options.export_dir,
         exclude_seen=not options.keep_seen,
         index=_index(options),
+        name=options.name,
+        overwrite=options.overwrite,
     )
+    say(f"Run: {options.run}")
     say(f"SavedModel: {version}")
+    answer(exported=version)
 
 
 def export_run(
@@ -43,20 +59,43 @@ def export_run(
     *,
     exclude_seen: bool = True,
     index: IndexSettings | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
-    """Export the model of a run to ``EXPORT_DIR/<model>-<dataset>/<next version>``."""
+    """Export the model of a run to ``EXPORT_DIR/<name>/<next version>``, see `export_name`.
+
+    Raises:
+        TfzooError: the versions that are there are of other data, and ``overwrite`` is not given.
+    """
+    target = export_dir / export_name(record, name)
+    if not overwrite:
+        refuse_other_data(target, record.model, experiment.data_fingerprint, TOLD)
     model = load_model(folder)
     scorer = experiment.task.scorer(model, experiment.features(model))
+    metadata = record.for_export(experiment.data_fingerprint)
+    if isinstance(scorer, FieldScorer):
+        if not exclude_seen or index is not None:
+            option = "--keep-seen" if index is None else "--index"
+            raise UsageError(
+                f"{option} is a matter of recommended lists, which a model of clicks does not have."
+            )
+        log: Any = experiment.split.train
+        return export_click_model(model, scorer, log, target, metadata=metadata)
     return export_saved_model(
         model,
         scorer,
         experiment.split.train,
-        export_dir / f"{record.model}-{record.dataset}",
-        metadata=_metadata(record),
+        target,
+        metadata=metadata,
         exclude_seen=exclude_seen,
-        fold_in=experiment.split.fold_in,
+        known=experiment.known_beside_training(),
         index=index,
     )
+
+
+def export_name(record: RunRecord, name: str | None = None) -> str:
+    """Return the name of the export of a run: ``<model>-<dataset>``, or what the user calls it or the run."""
+    return name or record.name or f"{record.model}-{record.dataset}"
 
 
 def _index(options: argparse.Namespace) -> IndexSettings | None:
@@ -75,17 +114,21 @@ def _export_to_format(options: argparse.Namespace) -> None:
     chosen = get_format(options.format)
     experiment, record = reopen(options.run, options.data)
     task = experiment.task
+    if isinstance(task, ClickTask):
+        raise UsageError(
+            f"--format {options.format} is not for models of clicks, which read raw fields: only "
+            f"--format {SAVED_MODEL} looks them up."
+        )
+    target = options.export_dir / f"{export_name(record, options.name)}-{chosen.name}"
+    if not options.overwrite:
+        refuse_other_data(target, record.model, experiment.data_fingerprint, TOLD)
     version = export_to_format(
         load_model(options.run),
         experiment.split.train,
-        options.export_dir / f"{record.model}-{record.dataset}-{chosen.name}",
+        target,
         chosen.name,
-        metadata=_metadata(record),
+        metadata=record.for_export(experiment.data_fingerprint),
         words=task.vocabulary(experiment.split.train).words if isinstance(task, ReviewRatingTask) else None,
     )
     say(f"{chosen.title}: {version / chosen.file}")
-
-
-def _metadata(record: RunRecord) -> dict[str, Any]:
-    included = {"model", "task", "dataset", "protocol", "recipe", "seed", "metrics", "versions", "commit"}
-    return record.model_dump(mode="json", include=included)
+    answer(exported=version / chosen.file)

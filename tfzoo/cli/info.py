@@ -4,57 +4,40 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
-
-from tfzoo.cli.common import console, say
-from tfzoo.models import create_model, model_info
-from tfzoo.reporting.catalogue import RECONSTRUCTION, RESULTS, summaries_by_model
-from tfzoo.reporting.model_page import (
-    DIFFERENCES,
-    SIZES,
-    dataset_of,
-    docstring_sections,
-    parameter_text,
-    tensor_rows,
-)
-from tfzoo.reporting.model_settings import recipes_of
-from tfzoo.reporting.summary import split_name
-from tfzoo.reporting.verdicts import lines
+from tfzoo.cli.catalogue import facts, figures
+from tfzoo.cli.list import RECONSTRUCTION
+from tfzoo.cli.output import answer, print_table, say
+from tfzoo.errors import UsageError, nearest
+from tfzoo.models import list_models
+from tfzoo.models.registry import Paper
+from tfzoo.reporting.kept import RESULTS
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    info = model_info(options.model)
-    summaries = summaries_by_model(options.results).get(info.name, [])
-    model = create_model(info.name, *SIZES)
-    say(f"{info.name}: {info.summary}")
-    facts = Table(show_header=False)
-    facts.add_column(no_wrap=True)
-    facts.add_column()
-    facts.add_row("paper", f"{info.paper} {info.paper.url}".strip())
-    facts.add_row("task, family", f"{info.task}, {info.family}")
-    if info.reconstruction:
-        facts.add_row(RECONSTRUCTION, "the paper could not be read in full; see the differences below")
-    for way, name, shape, dtype in tensor_rows(model):
-        facts.add_row(way, f"{name.strip('`')} {dtype} {shape.strip('`')}")
-    facts.add_row("parameters", f"{parameter_text(info)}; on ml-100k {model.count_params():,}")
-    for name, recipe in recipes_of(info, dataset_of(summaries)).items():
-        facts.add_row(f"recipe {name}", recipe.description)
-    console.print(facts)
-    if summaries:
-        figures = Table()
-        for column in ("data set", "recipe", "protocol", "metric", "paper", "ours", "verdict"):
-            figures.add_column(column)
-        for summary in summaries:
-            for line in lines(summary):
-                if line.part == "test" and line.metric == summary.task.headline[0]:
-                    paper = "" if line.printed is None else f"{line.printed:.10g}"
-                    protocol = split_name(summary.protocol)
-                    ours = summary.text(line.metric)
-                    where = (summary.first.dataset, summary.recipe, protocol, line.metric)
-                    figures.add_row(*where, paper, ours, line.verdict)
-        console.print(figures)
+    if options.model not in list_models():
+        raise UsageError(f"Unknown model '{options.model}'. {nearest(options.model, list_models())}")
+    info = facts(options.model, options)
+    recorded = figures([options.model], options)[options.model]
+    answer(**info, **recorded)
+    say(f"{info['name']}: {info['summary']}")
+    paper = Paper(**info["paper"])
+    rows = [
+        ("paper", f"{paper} {paper.url}".strip()),
+        ("task, family", f"{info['task']}, {info['family']}"),
+    ]
+    if info["reconstruction"]:
+        rows.append((RECONSTRUCTION, "the paper could not be read in full; see the differences below"))
+    for tensor in info["tensors"]:
+        rows.append((tensor["way"], f"{tensor['name']} {tensor['dtype']} {tensor['shape']}"))
+    rows.append(("parameters", f"{info['parameters']}; on ml-100k {info['parameters_on_ml_100k']:,}"))
+    for name, description in recorded["recipes"].items():
+        rows.append((f"recipe {name}", description))
+    print_table(("what", "how"), rows, head=False)
+    if recorded["figures"]:
+        shown = [tuple(row.values()) for row in recorded["figures"]]
+        print_table(tuple(recorded["figures"][0]), shown)
     else:
-        say(f"No record of {info.name} in {options.results or RESULTS}.")
-    say("Differences from the paper: " + " ".join(docstring_sections(info)[DIFFERENCES].split()))
-    say(f"Train it: tfzoo train --model {info.name}")
+        say(f"No record of {info['name']} in {options.results or RESULTS}.")
+    say(f"Differences from the paper: {info['differences']}")
+    say(f"Train it: {recorded['train']}")

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
+from tfzoo.cli.catalogue import all_known, figures
+from tfzoo.cli.output import more, print_table
+from tfzoo.reporting.finding import find
 
-from tfzoo.cli.common import console
-from tfzoo.reporting.catalogue import (
-    RECONSTRUCTION,
-    best_summary,
-    figure_text,
-    find_models,
-    summaries_by_model,
-)
+RECONSTRUCTION = "reconstruction"
+COLUMNS = ("name", "task", "family", "year", "paper", "best recorded figure")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    found = find_models(options.pattern, task=options.task, family=options.family, year=options.year)
-    summaries = summaries_by_model(options.results)
-    table = Table()
-    for column in ("name", "task", "family", "year", "paper", "best recorded figure"):
-        table.add_column(column, no_wrap=column == "name")
+    everything = all_known(options)
+    found = find(everything, options.pattern, task=options.task, family=options.family, year=options.year)
+    best = figures([info.name for info in found], options)
+    rows = []
     for info in found:
-        figure = figure_text(best_summary(summaries.get(info.name, [])))
+        figure = best[info.name]["best"]
         if info.reconstruction:
             figure = f"{figure}; {RECONSTRUCTION}"
         paper = f"{info.paper.authors}: {info.paper.title}"
-        table.add_row(info.name, info.task, info.family, str(info.paper.year or ""), paper, figure)
-    console.print(table)
+        rows.append((info.name, info.task, info.family, str(info.paper.year or ""), paper, figure))
+        more("models", dict(zip(COLUMNS, rows[-1], strict=True)))
+    print_table(COLUMNS, rows)

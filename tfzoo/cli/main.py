@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 
 from tfzoo.cli.catalogue_options import add_catalogue_commands
-from tfzoo.cli.options import device_options, run_option
+from tfzoo.cli.libraries import load_libraries
+from tfzoo.cli.memory import is_out_of_memory, out_of_memory
+from tfzoo.cli.mending import not_working, reinstall
+from tfzoo.cli.mode import finish_output, output_options, start_output
+from tfzoo.cli.options import again_options, click_options, device_options, reading_options, run_option
 from tfzoo.cli.product_options import add_product_commands, add_version
 from tfzoo.cli.reporting_options import add_reporting_commands
 from tfzoo.cli.serving_options import add_serving_commands
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
+from tfzoo.cli.streams import flush, forget_output, make_printable
+from tfzoo.cli.tuning_options import add_tuning_command
+from tfzoo.cli.unknown import refuse_unknown
 from tfzoo.errors import StorageError, TfzooError
 
 EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input."
+HINTS = {
+    "train": " Continue with the same command and --resume.",
+    "tune": " Continue with the same command.",
+}
+# These say what is wrong with the libraries, or do without them.
+WITHOUT_LIBRARIES = {"completion", "doctor", "list", "models", "info"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,29 +44,59 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 success, 1 failure, 2 wrong use, 130 interrupted, 143 terminated.
     """
-    options = build_parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    hint = " Continue with the same command and --resume." if options.command == "train" else ""
+    make_printable()
+    parser = build_parser()
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        refuse_unknown(parser, options.command, unknown)
+    start_output(options)
+    hint = HINTS.get(options.command, "")
     # A server has a way of its own to stop.
     stopping = nullcontext() if options.command == "serve" else stopping_on_signals(hint)
     try:
         with stopping:
-            command = importlib.import_module(f"tfzoo.cli.{options.command.replace('-', '_')}")
-            command.run(options)
+            _command(options).run(options)
+            finish_output()
+            flush()
     except StorageError as error:
         print(f"tfzoo: error: {error}{hint}", file=sys.stderr)
         return error.exit_status
     except TfzooError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        # Who reads the output, such as a pager, has ended, which needs no message.
+        forget_output()
+        return 1
     except OSError as error:
         print(f"tfzoo: error: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"tfzoo: error: {out_of_memory(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
         print(farewell(number, hint), end="", file=sys.stderr)
         return exit_status(number)
     return 0
+
+
+def _command(options: argparse.Namespace) -> ModuleType:
+    """Import the module of a command, and the libraries that it needs."""
+    name = f"tfzoo.cli.{options.command.replace('-', '_')}"
+    try:
+        if options.command in WITHOUT_LIBRARIES:
+            return importlib.import_module(name)
+        # Imported late: doctor works without the package that shows it.
+        from tfzoo.cli.output import working
+
+        with working("loading TensorFlow and Keras"):
+            load_libraries(verbose=options.verbose)
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise not_working([(f"{type(error).__name__}: {error}", reinstall())]) from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,6 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _train(commands)
+    add_tuning_command(commands, EXIT_STATUS, _data_options)
     _shard(commands)
     _evaluate(commands)
     add_serving_commands(commands, EXIT_STATUS)
@@ -73,6 +117,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_catalogue_commands(commands, EXIT_STATUS)
     add_product_commands(commands, EXIT_STATUS)
     add_reporting_commands(commands, EXIT_STATUS)
+    for name, command in commands.choices.items():
+        if name == "completion":
+            # What it prints is for a shell alone.
+            command.set_defaults(quiet=False, verbose=False, json=False)
+            continue
+        nested = [a for a in command._actions if isinstance(a, argparse._SubParsersAction)]
+        for one in nested[0].choices.values() if nested else [command]:
+            output_options(one)
     return parser
 
 
@@ -112,8 +164,20 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         default=Path("saved_models"),
         help="folder of the exported models (default: saved_models)",
     )
+    parser.add_argument(
+        "--fit-on",
+        choices=["train", "all"],
+        default="train",
+        help="all: once validation has chosen the epoch (or --set training.epochs=N has given it), train the "
+        "final model on every interaction, for use; it has no test figures (default: train)",
+    )
     parser.add_argument("--no-export", action="store_true", help="do not export a SavedModel")
-    parser.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    parser.add_argument(
+        "--name",
+        help="what to call the run and its export (default: model, data set and recipe, and a short hash of "
+        "what was changed of it)",
+    )
+    again_options(parser, "continue a run that was interrupted")
     parser.add_argument(
         "--strategy",
         choices=["mirrored", "multiworker"],
@@ -136,7 +200,7 @@ def _shard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "vocabularies and a manifest. 'tfzoo train --data FOLDER' trains from it.",
         epilog=EXIT_STATUS,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a CSV, TSV or Parquet file")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a CSV, TSV, JSON-lines or Parquet file")
     parser.add_argument("--output", type=Path, required=True, help="folder to make")
     parser.add_argument("--shards", type=int, help="files (default: one a million rows, 4 to 256)")
     parser.add_argument("--format", choices=["parquet"], default="parquet", help="of the shards")
@@ -145,10 +209,7 @@ def _shard(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--item-col", default="item_id", help="column with the item ids")
     parser.add_argument("--rating-col", default="rating", help="column with the ratings; '' for none")
     parser.add_argument("--time-col", help="column with the time of the interaction")
-    parser.add_argument("--sep", help="column separator, one character, if not as the suffix says")
-    parser.add_argument(
-        "--rating-scale", nargs=2, type=float, metavar=("LOW", "HIGH"), help="default: as observed"
-    )
+    reading_options(parser, "INPUT")
 
 
 def _evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -184,7 +245,6 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
         help="column of --data with the ratings (default: rating; models of implicit feedback do without)",
     )
     parser.add_argument("--time-col", help="column of --data with the time of the interaction")
-    parser.add_argument("--sep", help="column separator of --data, if not as its suffix says")
     parser.add_argument("--text-col", help="column of --data with the text of a review")
     parser.add_argument(
         "--min-rating",
@@ -194,15 +254,11 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duplicates",
         choices=["error", "first", "last", "mean", "keep"],
-        help="what to do with several rows of one user for one item (default: error; keep for sessions)",
+        help="what to do with several rows of one user for one item; first and last are by --time-col where "
+        "it is given (default: error; keep for sessions)",
     )
-    parser.add_argument(
-        "--rating-scale",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="lowest and highest rating possible (default: as observed)",
-    )
+    click_options(parser)
+    reading_options(parser, "--data")
 
 
 if __name__ == "__main__":

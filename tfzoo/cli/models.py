@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
-
-from tfzoo.cli.common import console, say
-from tfzoo.data.datasets import list_datasets
-from tfzoo.errors import UsageError, nearest
-from tfzoo.models import list_models, model_info
-from tfzoo.training.recipe import list_protocols, list_recipes
+from tfzoo.cli.catalogue import all_known
+from tfzoo.cli.output import answer, more, print_table, say
+from tfzoo.discovery import list_protocols, list_recipes
+from tfzoo.reporting.finding import find
+from tfzoo.reporting.kept import kept_datasets
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
-    names = list_models(options.pattern)
-    if not names:
-        raise UsageError(f"No model matches '{options.pattern}'. {nearest(options.pattern, list_models())}")
-    table = Table()
-    for column in ("model", "task", "recipes", "paper"):
-        table.add_column(column)
-    for name in names:
-        info = model_info(name)
-        table.add_row(name, info.task, ", ".join(list_recipes(name)), str(info.paper))
-    console.print(table)
-    say(f"Protocols for ranked lists: {', '.join(list_protocols())}.")
-    say(f"Data sets: {', '.join(list_datasets())}, or --data FILE.")
+    rows = []
+    for info in find(all_known(options), options.pattern):
+        recipes, paper = list_recipes(info.name), str(info.paper)
+        rows.append((info.name, info.task, ", ".join(recipes), paper))
+        more("models", {"name": info.name, "task": info.task, "recipes": recipes, "paper": paper})
+    print_table(("model", "task", "recipes", "paper"), rows)
+    protocols, datasets = list_protocols(), _datasets()
+    say(f"Protocols for ranked lists: {', '.join(protocols)}.")
+    say(f"Data sets: {', '.join(datasets)}, or --data FILE.")
+    answer(protocols=protocols, datasets=datasets)
+
+
+def _datasets() -> list[str]:
+    kept = kept_datasets()
+    if kept is not None:
+        return kept
+    from tfzoo.data.datasets import list_datasets
+
+    return list_datasets()

@@ -11,10 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfzoo.cli.common import configure_device, reopen, say
+from tfzoo.cli.common import configure_device, reopen
+from tfzoo.cli.output import more, say
+from tfzoo.cli.paths import runs_of
 from tfzoo.errors import UsageError
 from tfzoo.evaluation import groups as grouping
-from tfzoo.evaluation.ranking import known_parts
+from tfzoo.evaluation.ranking import known_parts, left_out
 from tfzoo.evaluation.vectors import category, id_vectors, project
 from tfzoo.experiment import Experiment
 from tfzoo.reporting.model_plots import Cloud, GroupPanel, plot_clouds, plot_groups, plot_lengths
@@ -31,12 +33,15 @@ def run(options: argparse.Namespace) -> None:
     """Run the command."""
     if options.errors or options.embeddings or options.lengths:
         configure_device(options)
-    for folder in options.runs:
+    folders = [run for path in options.runs for run in runs_of(path)]
+    for folder in folders:
         for path in _draw(folder, options):
             say(f"Written: {path}")
+            more("written", path)
     if options.lengths:
-        for path in _draw_lengths(options.runs, options.data):
+        for path in _draw_lengths(folders, options.data):
             say(f"Written: {path}")
+            more("written", path)
 
 
 def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
@@ -46,7 +51,7 @@ def _draw(folder: Path, options: argparse.Namespace) -> Iterator[Path]:
         return
     experiment, record = reopen(folder, options.data)
     model = load_model(folder)
-    title = f"{record.model} on {record.dataset}, {record.recipe['name']}, seed {record.seed}"
+    title = f"{record.model} on {record.dataset}, {record.recipe_name}, seed {record.seed}"
     if options.errors:
         yield from plot_groups(_panels(experiment, model), f"{title}: test part", folder / "errors")
     if options.embeddings:
@@ -61,13 +66,15 @@ def _draw_lengths(folders: list[Path], data: Path | None) -> list[Path]:
     for folder in folders:
         experiment, record = reopen(folder, data)
         tables.add(f"{record.dataset}, {split_name(record.protocol)}")
-        if experiment.task.evaluation == "rating":
-            raise UsageError(f"--lengths is for models of ranked lists. '{record.model}' predicts ratings.")
+        if "cutoffs" not in type(experiment.task.settings).model_fields:
+            what = "clicks" if experiment.task.needs.clicks else "ratings"
+            raise UsageError(f"--lengths is for models of ranked lists. '{record.model}' predicts {what}.")
         settings = experiment.task.settings.model_copy(update={"cutoffs": LENGTHS})
         measured = replace(experiment, task=type(experiment.task)(settings))
-        lines[f"{record.model} {record.recipe['name']}"] = measured.evaluator(load_model(folder)).evaluate(
-            "test"
-        )
+        figures = measured.evaluator(load_model(folder)).evaluate("test")
+        label = f"{record.model} {record.recipe_name}"
+        # Seeds of one recipe, or two runs with other changes of it.
+        lines[label if label not in lines else f"{label} ({folder})"] = figures
     if len(tables) > 1:
         raise UsageError(f"--lengths compares runs of one data set and protocol. Received {sorted(tables)}.")
     return plot_lengths(lines, tables.pop(), folders[0] / "lengths")
@@ -75,14 +82,15 @@ def _draw_lengths(folders: list[Path], data: Path | None) -> list[Path]:
 
 def _panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:
     """Measure the test part by what training knows of users and items."""
-    panels = {"rating": _rating_panels, "ranking": _ranking_panels}
-    kind = experiment.task.evaluation
-    if kind not in panels:
-        raise UsageError(
-            f"--errors is for models of ratings and of ranked lists. '{experiment.recipe.model}' predicts "
-            "the next item of a session, whose user training never saw."
-        )
-    return panels[kind](experiment, model)
+    if experiment.task.predicts_ratings:
+        return _rating_panels(experiment, model)
+    if experiment.task.ranks_lists:
+        return _ranking_panels(experiment, model)
+    what = "the next item of a session, whose user training never saw"
+    raise UsageError(
+        f"--errors is for models of ratings and of ranked lists. '{experiment.recipe.model}' predicts "
+        f"{'clicks' if experiment.task.needs.clicks else what}."
+    )
 
 
 def _rating_panels(experiment: Experiment, model: keras.Model) -> list[GroupPanel]:
@@ -110,7 +118,9 @@ def _ranking_panels(experiment: Experiment, model: keras.Model) -> list[GroupPan
     tested = split.test.item_id[of_items[split.test.item_id] > 0]
     popularity = grouping.equal_groups(of_items[tested])
     scorer = experiment.task.scorer(model, experiment.features(model))
-    listed = grouping.recommendation_counts(scorer, users, known_parts(split, "test"), LIST_LENGTH)
+    listed = grouping.recommendation_counts(
+        scorer, users, known_parts(split, "test"), LIST_LENGTH, rank_known=not left_out(split, "test")
+    )
     shares = {
         "test items": grouping.group_shares(
             of_items, np.bincount(tested, minlength=len(of_items)), popularity

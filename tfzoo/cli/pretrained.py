@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.table import Table
-
-from tfzoo.cli.common import check_writable, console, say
+from tfzoo.cli.common import check_writable
 from tfzoo.cli.display import print_summary
+from tfzoo.cli.output import answer, mention, more, print_table, say
 from tfzoo.errors import TfzooError
 from tfzoo.pretrained import built_folder, list_pretrained, pretrained_folder, pretrained_info, verify
 from tfzoo.pretrained_build import build
@@ -26,9 +25,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _list() -> None:
-    table = Table()
-    for column in ("name", "recipe", "test metrics", "MB", "weights"):
-        table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=True)
+    columns = ("name", "recipe", "test metrics", "MB", "weights")
+    rows = []
     errors, to_build = [], False
     for name in list_pretrained():
         folder, described = pretrained_folder(name), ("", "", "to be built")
@@ -39,8 +37,9 @@ def _list() -> None:
             except TfzooError as error:
                 described = ("", "", "damaged")
                 errors.append(str(error))
-        table.add_row(name, pretrained_info(name).recipe, *described)
-    console.print(table)
+        rows.append((name, pretrained_info(name).recipe, *described))
+        more("models", dict(zip(columns, rows[-1], strict=True)))
+    print_table(columns, rows, right=("MB",))
     if to_build:
         say("Those to be built: tfzoo pretrained build NAME")
     for text in errors:
@@ -50,7 +49,9 @@ def _list() -> None:
 def _describe(folder: Path, place: str) -> tuple[str, str, str]:
     provenance, record = verify(folder), RunRecord.load(folder)
     headline = summarise([record])[0].task.headline[:2]
-    metrics = (f"{name} {record.metrics['test'][name]:.4f}" for name in headline)
+    metrics = (
+        f"{name} {record.metrics['test'][name]:.4f}" for name in headline if name in record.metrics["test"]
+    )
     size = sum(file["bytes"] for file in provenance["files"].values())
     return " ".join(metrics), f"{size / 1e6:.1f}", place
 
@@ -64,9 +65,17 @@ def _build(options: argparse.Namespace) -> None:
 
     def show(state: TrainingState) -> None:
         if state.epoch == 1 or state.epoch % 10 == 0:
-            say(f"{name} epoch {state.epoch} loss {state.history[-1]['loss']:.4f}")
+            mention(f"{name} epoch {state.epoch} loss {state.history[-1]['loss']:.4f}")
 
-    record, folder = build(name, target, options.runs, resume=options.resume, on_epoch=show)
+    record, folder = build(
+        name,
+        target,
+        options.runs,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        on_epoch=show,
+    )
     for summary in summarise([record]):
         print_summary(summary)
     say(f"Pretrained model: {folder}")
+    answer(folder=folder)

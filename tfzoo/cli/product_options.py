@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tfzoo.cli.options import Commands
+from tfzoo.cli.options import Commands, again_options
 
 
 def add_product_commands(commands: Commands, exit_status: str) -> None:
-    """Add the commands ``doctor`` and ``pretrained``.
+    """Add the commands ``doctor``, ``completion`` and ``pretrained``.
 
     Args:
         commands: where to add them.
@@ -22,6 +22,15 @@ def add_product_commands(commands: Commands, exit_status: str) -> None:
         "Works where TensorFlow cannot be imported, and says why.",
         epilog="Exit status: 0 all is there that tfzoo needs, 1 something needed is missing or too old.",
     )
+    parser = commands.add_parser(
+        "completion",
+        help="print what completes tfzoo's commands and options in a shell",
+        description='Print a script for a shell. Bash: eval "$(tfzoo completion bash)" in ~/.bashrc. '
+        "Zsh: the same with zsh, after compinit, in ~/.zshrc. Fish: tfzoo completion fish > "
+        "~/.config/fish/completions/tfzoo.fish.",
+        epilog=exit_status,
+    )
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="which shell")
     parser = commands.add_parser(
         "pretrained",
         help="list pretrained models, or train one of them anew",
@@ -44,9 +53,7 @@ def add_product_commands(commands: Commands, exit_status: str) -> None:
         help="where to write the folder NAME (default: where load_pretrained looks, in the cache)",
     )
     build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    build.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted run, or take a finished one"
-    )
+    again_options(build, "go on with an interrupted run, or take a finished one")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tfzoo.cli.common import check_writable, say
+from tfzoo.cli.common import check_writable
+from tfzoo.cli.main import main
+from tfzoo.cli.output import answer, mention, more, say
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.files import write_text
+from tfzoo.reporting.origin import refuse_changed_code, refuse_uncommitted
 from tfzoo.reporting.plan import Job, plan
 from tfzoo.reporting.results import markdown
 from tfzoo.reporting.summary import collect, load_records, summarise
@@ -20,7 +25,7 @@ from tfzoo.reporting.verdicts import csv_text
 from tfzoo.training.record import RunRecord
 
 # A process for each run: one that fails or runs out of memory does not stop the others.
-TRAIN = "import sys; from tfzoo.cli import main; sys.exit(main())"
+TRAIN = "from tfzoo.cli.reproduce import train_while_wanted; train_while_wanted()"
 
 
 def run(options: argparse.Namespace) -> None:
@@ -34,10 +39,14 @@ def run(options: argparse.Namespace) -> None:
     kept = [options.output] if options.fresh else [options.output, options.results]
     missing = [job for job in jobs if job.record(kept) is None]
     say(f"{len(jobs)} runs; {len(jobs) - len(missing)} have a record, {len(missing)} are to be trained.")
+    answer(runs=len(jobs), recorded=len(jobs) - len(missing), missing=[])
     if options.dry_run:
         for job in missing:
             say(f"  {job.name} seed {job.seed}")
+            more("missing", {"name": job.name, "seed": job.seed})
         return
+    if missing:
+        refuse_changed_code()
     for name in ("output", "results", "docs"):
         check_writable(getattr(options, name), f"--{name}")
     options.output.mkdir(parents=True, exist_ok=True)
@@ -55,10 +64,13 @@ def run(options: argparse.Namespace) -> None:
 def _write_tables(results: Path, docs: Path) -> None:
     if not results.is_dir():
         return  # Every run has failed.
-    summaries = summarise(load_records([results]))
+    records = load_records([results])
+    refuse_uncommitted(records)
+    summaries = summarise(records)
     for name, text in (("results.md", markdown(summaries)), ("results.csv", csv_text(summaries))):
         write_text(docs / name, text)
         say(f"Written: {docs / name}")
+        more("written", docs / name)
 
 
 def _train(output: Path, job: Job) -> bool:
@@ -69,10 +81,26 @@ def _train(output: Path, job: Job) -> bool:
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     log = output / f"{job.name}-seed-{job.seed}.log"
     with log.open("w", encoding="utf-8") as file:
-        status = subprocess.run(
-            command, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": path}, check=False
-        ).returncode
+        environment = {**os.environ, "PYTHONPATH": path}
+        # The pipe ends with this process, however that ends, and with the pipe the training does.
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=file, stderr=file, env=environment
+        ) as process:
+            status = process.wait()
     if status == 0:
         log.unlink()
-    say(f"{job.name} seed {job.seed}: {f'failed, see {log}' if status else 'done'}")
+    mention(f"{job.name} seed {job.seed}: {f'failed, see {log}' if status else 'done'}")
     return status == 0
+
+
+def train_while_wanted() -> None:
+    """Run the command line in a process of its own until whoever has started it ends."""
+    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
+    sys.exit(main())
+
+
+def _end_with_the_pipe() -> None:
+    # Not through sys.stdin, whose lock a daemon would hold while Python ends.
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

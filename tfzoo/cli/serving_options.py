@@ -31,6 +31,14 @@ def _export(commands: Commands, exit_status: str) -> None:
     run_option(parser)
     parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
     parser.add_argument(
+        "--name", help="what to call the served model (default: as the run was named, or model and data set)"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="export the next version although those that are there are of other data; none is removed",
+    )
+    parser.add_argument(
         "--format",
         choices=["tf_saved_model", "onnx", "litert"],
         default="tf_saved_model",
@@ -38,7 +46,10 @@ def _export(commands: Commands, exit_status: str) -> None:
         "name (default: tf_saved_model)",
     )
     parser.add_argument(
-        "--keep-seen", action="store_true", help="recommend may return items that the user has rated"
+        "--keep-seen",
+        action="store_true",
+        help="lists may hold what the user is known to have, in any part of the data, and the items "
+        "of a history (default: they are left out)",
     )
     parser.add_argument(
         "--index",
@@ -96,15 +107,41 @@ def _swap_candidates(commands: Commands, exit_status: str) -> None:
 def _recommend(commands: Commands, exit_status: str) -> None:
     parser = commands.add_parser(
         "recommend",
-        help="print recommendations from an exported model",
-        description="Ask an exported SavedModel for recommendations, through its served signature.",
+        help="print recommendations from an exported model, or write those of all users of a run",
+        description="Ask an exported SavedModel for recommendations, through its served signature; or, with "
+        "--all-users, write the lists of all users of a trained run's data into one file.",
         epilog=exit_status,
     )
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--user", help="id of the user, as the data set has it")
-    who.add_argument("--history", help="item ids of someone the model need not know, separated by commas")
+    who.add_argument(
+        "--history",
+        action="append",
+        help="item ids of someone the model need not know, oldest first, separated by commas, which an id "
+        "may hold too; may be repeated",
+    )
+    who.add_argument("--history-file", type=Path, metavar="FILE", help="the same, an id a line")
+    who.add_argument(
+        "--all-users",
+        action="store_true",
+        help="all users of the data of --run; the file --output appears whole or not at all",
+    )
+    parser.add_argument("--run", type=Path, help="folder of the run, for --all-users")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="a .parquet or .csv file to write, for --all-users"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --output")
+    data_option(parser)
     parser.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
-    parser.add_argument("--exclude", default="", help="item ids to leave out, separated by commas")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        help="item ids to leave out, separated by commas; may be repeated, as for --history",
+    )
+    parser.add_argument(
+        "--exclude-file", type=Path, metavar="FILE", help="item ids to leave out, an id a line"
+    )
     parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
     parser.add_argument("--dataset", default="ml-100k", help="name of the data set (default: ml-100k)")
     parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
@@ -141,13 +178,35 @@ def _serve(commands: Commands, exit_status: str) -> None:
         "--timeout",
         type=float,
         default=30.0,
-        help="seconds to wait for a request and for its answer (default: 30)",
+        help="seconds to wait for the body of a request, and for its answer (default: 30)",
+    )
+    parser.add_argument(
+        "--header-timeout",
+        type=float,
+        default=10.0,
+        help="seconds to wait for the head of a request, without which a connection is closed (default: 10)",
+    )
+    parser.add_argument(
+        "--max-outputs",
+        type=int,
+        default=100_000,
+        help="values of an output, such as rows times the largest k (default: 100000)",
     )
     parser.add_argument(
         "--max-concurrency",
         type=int,
         default=256,
-        help="requests in the server at once, waiting ones included (default: 256)",
+        help="requests that wait for their answers at once (default: 256)",
+    )
+    parser.add_argument(
+        "--max-connections",
+        type=int,
+        help="at once; more take the place of idle ones (default: 1000, or as many as files may be open)",
+    )
+    parser.add_argument(
+        "--max-connections-per-address",
+        type=int,
+        help="the same for the connections of one address (default: half of them)",
     )
     parser.add_argument(
         "--poll-seconds",

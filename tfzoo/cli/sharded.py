@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import numpy as np
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.shards import ShardedInteractions
 from tfzoo.data.splits import Negatives, Split
-from tfzoo.errors import UsageError
+from tfzoo.errors import UsageError, check_seed
 from tfzoo.evaluation import Evaluator, build_evaluator
-from tfzoo.evaluation.evaluator import RatingEvaluator
+from tfzoo.evaluation.rating import RatingEvaluator
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
 from tfzoo.tasks import get_task
 from tfzoo.tasks.streamed import StreamedTrain, streamed_task
+from tfzoo.training.scales import refuse_negative
 from tfzoo.training.settings import FilterSettings, Recipe
 
 DRAWN = 99
@@ -33,9 +35,16 @@ UNSET = {
     "time_col": None,
     "text_col": None,
     "sep": None,
+    "no_header": False,
+    "encoding": "utf-8",
+    "quoting": "csv",
+    "time_unit": "auto",
     "min_rating": None,
     "duplicates": None,
     "rating_scale": None,
+    "label_col": None,
+    "field_cols": None,
+    "number_cols": None,
 }
 
 
@@ -52,10 +61,16 @@ class ShardedExperiment(Experiment):
         Raises:
             UsageError: the model or a setting needs all interactions in memory.
         """
+        check_seed(seed)
+        if recipe.training.fit_on == "all":
+            raise UsageError("training.fit_on=all needs all interactions in memory; shards train on train.")
         if recipe.filter != FilterSettings():
             raise UsageError("Shards are trained on as they are; filter the data before 'tfzoo shard'.")
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"refit": False})})
-        task_class = get_task(model_info(recipe.model).task)
+        info = model_info(recipe.model)
+        if shards.rating_range is not None:
+            refuse_negative(recipe, info, shards.rating_range[0], shards.name)
+        task_class = get_task(info.task)
         task = streamed_task(task_class(task_class.Settings(**recipe.task)))
         _, validation, test = recipe.split.ratios
         random = recipe.split.kind == "random"
@@ -65,24 +80,22 @@ class ShardedExperiment(Experiment):
         task.check(train)  # type: ignore[arg-type]
         protocol = f"{held_out[0]} % of the pairs for validation, {held_out[1]} % for test, by their hash"
         negatives = {}
-        if task.evaluation == "ranking":
+        if task.ranks_lists:
             draws = np.random.default_rng([seed, 3])
             negatives = {part: _drawn(rows, draws) for part, rows in parts.items()}
             protocol += f", {DRAWN} drawn items, seed {seed}"
         split = Split(train, parts["validation"], parts["test"], protocol, negatives=negatives)  # type: ignore[arg-type]
         data = {"shards": str(shards.folder.resolve()), "checksum": shards.checksum}
-        return cls(recipe, data, parts["test"], split, task, seed)
+        return cls(recipe, data, parts["test"], split, task, seed, data_fingerprint=shards.checksum[:16])
 
-    def fingerprint(self) -> str:
-        """Return a text that changes with the settings, the seed and the data."""
-        recipe = self.recipe.model_dump(mode="json", exclude={"reported", "description"})
-        known = [recipe, self.seed, keras.config.dtype_policy().name, self.data["checksum"]]
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    def _fingerprints(self, settings: dict[str, Any]) -> Iterator[str]:
+        known = [settings, self.seed, keras.config.dtype_policy().name, self.data["checksum"]]
+        yield hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def evaluator(self, model: keras.Model) -> Evaluator:
         """Return what measures ``model`` on the parts that are in memory."""
         features = self.features(model)
-        if self.task.evaluation == "rating":
+        if self.task.predicts_ratings:
             return _HeldOutRatings(self.task, model, features, self.split)
         return build_evaluator(self.task, model, features, self.split)
 
@@ -121,6 +134,10 @@ def is_sharded(data: Path | None) -> bool:
 
 def refuse_columns(options: Any) -> None:
     """Raise `UsageError` for options that say how a file is read: shards have been read already."""
-    for name, unset in UNSET.items():
-        if getattr(options, name) != unset:
-            raise UsageError(f"--{name.replace('_', '-')} is for files; give it to 'tfzoo shard'.")
+    for option in given_columns(options):
+        raise UsageError(f"{option} is for files; give it to 'tfzoo shard'.")
+
+
+def given_columns(options: Any) -> list[str]:
+    """Return the options that say how a file is read, among those that are given."""
+    return [f"--{name.replace('_', '-')}" for name, unset in UNSET.items() if getattr(options, name) != unset]

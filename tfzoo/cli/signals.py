@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,20 +52,33 @@ def stopping_on_signals(hint: str) -> Iterator[None]:
         yield
         return
     ended = threading.Event()
+    raised: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         for other in before:
             signal.signal(other, signal.SIG_DFL)
+        raised.append(number)
         raise Interrupted(number)
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        # Raised where none gets through, as in a finalizer: once more, a little later.
+        if isinstance(what.exc_value, Interrupted) and not ended.is_set():
+            for other in before:
+                signal.signal(other, stop)
+            again = threading.Timer(0.01, os.kill, (os.getpid(), what.exc_value.number))
+            again.daemon = True
+            again.start()
+        else:
+            hook(what)
 
     def watch(reader: int) -> None:
         # Other signals that Python handles wake this thread too.
         while (received := os.read(reader, 1)) and received[0] not in NAMES:
             pass
-        os.close(reader)
         if received and not ended.wait(GRACE_SECONDS):
             os.write(2, farewell(received[0], hint).encode())
             os._exit(exit_status(received[0]))
+        os.close(reader)
 
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -75,10 +89,17 @@ def stopping_on_signals(hint: str) -> Iterator[None]:
     before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     for number in before:
         signal.signal(number, stop)
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     try:
         yield
+    except Exception as error:
+        # Code outside Python may turn an exception that passes through it into one of its own.
+        if raised:
+            raise Interrupted(raised[0]) from error
+        raise
     finally:
         ended.set()
+        sys.unraisablehook = hook
         signal.set_wakeup_fd(woken)
         os.close(writer)
         for number, handler in before.items():
