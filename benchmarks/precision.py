@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.performance_page import precision_table
 from tfzoo.data.datasets import load_dataset
+from tfzoo.data.interactions import Interactions
 from tfzoo.experiment import Experiment
 from tfzoo.files import write_text
 from tfzoo.models import list_models, model_info
@@ -49,7 +50,7 @@ def train_some_epochs(
     settings = [f"training.epochs={epochs}", "training.patience=null", "training.refit=false"]
     resolved = load_recipe(model, dataset, recipe, settings)
     data = load_dataset(dataset)
-    if users is not None:
+    if users is not None and isinstance(data, Interactions):
         data = data.take(np.flatnonzero(data.user_id <= users))
     experiment = Experiment.prepare(resolved.model_copy(update={"pretraining": None}), data, seed)
     built = experiment.build()

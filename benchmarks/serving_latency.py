@@ -199,15 +199,16 @@ def _with_signature(version: Path, inputs: dict[str, tf.Tensor]) -> Callable[[],
 
 
 def _with_keras(run: Path, raw: int | str, k: int) -> Callable[[], list[int | str]]:
-    """Return what asks the model of a run for the raw ids of the best items that the user has not seen."""
+    """Return what asks the model of a run for the raw ids of the best items that the user does not have."""
     experiment, _ = reopen(run, None)
     model, train = load_model(run), experiment.split.train
     user = int(train.users.lookup(raw))
     scores = _catalogue(experiment, model, user)
-    known = [train] if experiment.split.fold_in is None else [train, experiment.split.fold_in]
     blocked = np.zeros(train.num_items + 1, bool)
-    for part in known:
-        blocked[part.item_id[part.user_id == user]] = True
+    for part in (train, *experiment.known_beside_training()):
+        # Rows that a filter left out have a vocabulary of their own.
+        rows = part.user_id == int(part.users.lookup(raw))
+        blocked[train.items.lookup(part.items.decode(part.item_id[rows]))] = True
     if experiment.task.scorer(model, experiment.features(model)).hides_untrained:
         blocked |= train.item_counts() == 0
     blocked[0] = True

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfzoo.data.pipelines import untuned
+from tfzoo.data.pipelines import BatchPlan, untuned
 from tfzoo.experiment import Experiment
 from tfzoo.training.checkpoint import TrainingState
 from tfzoo.training.trainer import Trainer
@@ -188,9 +188,7 @@ class PipelineAlone:
                 task.train_dataset(
                     features,
                     train,
-                    batch_size=size,
-                    seed=experiment.seed,
-                    steps_per_block=-(-steps // self._blocks),
+                    BatchPlan(batch_size=size, seed=experiment.seed, block=-(-steps // self._blocks)),
                 )
             )
         )
@@ -215,7 +213,7 @@ def epoch_arrays(
     features, train, task = experiment.features(model), experiment.split.train, experiment.task
     size = 8192
     steps = task.steps_per_epoch(features, train, size)
-    batches = task.train_dataset(features, train, batch_size=size, seed=experiment.seed)
+    batches = task.train_dataset(features, train, BatchPlan(batch_size=size, seed=experiment.seed))
     drawn: list[Batch] = list(batches.take(steps).as_numpy_iterator())
     kept = np.concatenate([weight.reshape(-1) for _, _, weight in drawn]) > 0
 

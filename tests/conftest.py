@@ -4,22 +4,39 @@ import gc
 import os
 import signal
 import sys
+from importlib.metadata import entry_points
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# A console keeps the width that these gave when it was made, whatever a test sets them to later; processes
+# that run tests side by side come with them set.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
 
 import hypothesis
 import numpy as np
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tfzoo.cli import output  # noqa: F401 its console is made before a test sets a width
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
+from tfzoo.models import registry
 
 # The same examples in every run, so that no change fails for what another one broke; other ones on demand.
 hypothesis.settings.register_profile(
     "tfzoo", deadline=None, max_examples=30, database=None, derandomize="TFZOO_EXHAUSTIVE" not in os.environ
 )
 hypothesis.settings.load_profile("tfzoo")
+
+
+# What is tested are our own models, whatever other packages are installed beside them, unless their authors
+# ask for it; packages that a test installs for itself count.
+OTHERS_TOO = "TFZOO_TEST_INSTALLED" in os.environ
+FOUND = [] if OTHERS_TOO else entry_points(group=registry.ENTRY_POINTS)
+OF_OTHERS = {(entry.name, entry.value) for entry in FOUND}
+registry.entry_points = lambda **asked: [
+    entry for entry in entry_points(**asked) if (entry.name, entry.value) not in OF_OTHERS
+]
 
 
 # Shells start background jobs with Ctrl-C ignored, and their children inherit that.
@@ -29,10 +46,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+    # Its wheel is gigabytes, which is too much for every check.
+    parser.addoption("--torch", action="store_true", help="also compare the models on Keras' torch backend")
 
 
 # Files that ask the same exports of every model go to one process, which then makes them once.
-TOGETHER = ("tests/serving/test_export_models.py", "tests/serving/test_without_python.py")
+TOGETHER = (
+    "tests/serving/test_export_models.py",
+    "tests/serving/test_record_and_export.py",
+    "tests/serving/test_without_python.py",
+)
 
 
 class Scheduling(LoadFileScheduling):

@@ -1,10 +1,16 @@
 """The documents say what the records say."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tests.patience import PATIENCE
 from tfzoo.models import list_models, registry
 from tfzoo.reporting.results import markdown
 from tfzoo.reporting.summary import load_records, summarise
@@ -68,11 +74,53 @@ def test_the_keras_example_runs(toy, monkeypatch):
     assert names["user_vector"]({"user_id": toy.user_id[:3]}).shape == (3, 40)
 
 
+def test_the_example_of_a_data_frame_runs(toy, tmp_path, monkeypatch, capsys):
+    example = next(block for block in code_blocks() if "tfzoo.fit" in block)
+    assert len(example.strip().splitlines()) <= 8
+    monkeypatch.chdir(tmp_path)
+    columns = {"user": toy.user_id, "movie": toy.item_id, "stars": toy.ratings}
+    pd.DataFrame(columns).to_csv("ratings.csv", index=False)
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "ndcg@10" in printed
+    assert "item_id" in printed
+
+
 def test_the_example_of_a_new_model_runs(monkeypatch):
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     example = next(block for block in code_blocks() if "@register_model" in block)
     names: dict = {}
-    exec("import keras\nfrom tfzoo.layers import *\nfrom tfzoo.models import *\n", names)
     exec(compile(example, "README.md", "exec"), names)
     assert "my-model" in registry.list_models()
     assert names["MyModel"](5, 7).count_params() == 32 * (6 + 8)
+
+
+def test_the_example_of_a_new_model_works_where_readme_puts_it(toy, tmp_path):
+    ignored = shutil.ignore_patterns("__pycache__", "pretrained_models")
+    shutil.copytree(ROOT / "tfzoo", tmp_path / "tfzoo", ignore=ignored)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Add a model")[2]
+    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", readme, re.DOTALL)[:2]
+    for path, text in zip(re.findall(r"`(tfzoo/[a-z/-]+my[_-]model[a-z./]*)`", readme), blocks, strict=True):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    columns = {"user_id": toy.user_id, "item_id": toy.item_id, "rating": toy.ratings}
+    pd.DataFrame(columns).to_csv(tmp_path / "ratings.csv", index=False)
+    code = """
+from tfzoo.cli import main
+fast = ["--set", "training.epochs=2", "--set", "training.jit_compile=false", "--no-export"]
+assert main(["train", "--model", "my-model", "--data", "ratings.csv", *fast]) == 0
+assert main(["info", "my-model"]) == 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "my-model on ratings, recipe paper*" in done.stdout
+    assert "Me. My model. My venue, 2026." in done.stdout
+    assert "16·users + 16·items" not in done.stdout
+    assert "32·users + 32·items + 64" in done.stdout

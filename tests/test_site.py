@@ -14,6 +14,8 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 import pytest
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[1]
 POLICY = "default-src 'self'; style-src 'self'; img-src 'self' data:"
 PHONE, DESK = (390, 844), (1280, 900)
@@ -34,7 +36,7 @@ def site(tmp_path_factory):
     """The folder of a fresh build, in which warnings are errors: with --quiet they would pass unseen."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -70,7 +72,7 @@ def browser():
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
-        driver.set_page_load_timeout(60)
+        driver.set_page_load_timeout(PATIENCE)
         yield driver
 
 

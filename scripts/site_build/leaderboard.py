@@ -13,16 +13,27 @@ from pathlib import Path
 from error_bars import Scale, error_bar, scale_of
 
 MARK = "<!-- leaderboard -->"
-REFITTED = "refitted with validation"
 # (name in the address and of the column, label, what stands for all)
 FILTERS = (
     ("dataset", "Data set", "all data sets"),
     ("protocol", "Protocol", "all protocols"),
     ("metric", "Metric", "all metrics"),
+    ("trained_on", "Trained on", "all training data"),
     ("family", "Family", "all families"),
     ("verdict", "Verdict", "all verdicts"),
 )
-TEXTS = ("dataset", "protocol", "model", "recipe", "part", "metric", "source", "verdict", "reason")
+TEXTS = (
+    "dataset",
+    "protocol",
+    "model",
+    "recipe",
+    "trained_on",
+    "part",
+    "metric",
+    "source",
+    "verdict",
+    "reason",
+)
 PRINTED = "printed"
 NONE_PRINTED = "none printed"
 
@@ -40,6 +51,7 @@ class Row:
     protocol: str
     model: str
     recipe: str
+    trained_on: str
     part: str
     metric: str
     source: str
@@ -140,6 +152,7 @@ def leaderboard_html(rows: Sequence[Row], families: Mapping[str, str], addresses
             ("verdict", "verdict", ""),
             ("recipe", "recipe", ""),
             ("protocol", "protocol", ""),
+            ("trained_on", "trained on", ""),
             ("family", "family", ""),
             ("seeds", "seeds", ' data-kind="number" class="figure"'),
         )
@@ -160,8 +173,6 @@ def _table_row(row: Row, family: str, address: str | None, scale: Scale, compara
     if row.part != "test":
         model += f' <small class="part">{html.escape(row.part)}</small>'
     protocol = html.escape(row.short_protocol)
-    if REFITTED in row.protocol:
-        protocol += ' <small class="part">trained on validation too</small>'
     arrow, direction = ("↓", "lower is better") if row.lower_is_better else ("↑", "higher is better")
     metric = f'{html.escape(row.metric)} <span class="direction" title="{direction}">{arrow}</span>'
     deviation = "" if row.deviation is None else f' <span class="deviation">± {row.deviation:.4f}</span>'
@@ -181,6 +192,7 @@ def _table_row(row: Row, family: str, address: str | None, scale: Scale, compara
         (verdict if row.verdict else "", row.verdict, ""),
         (html.escape(row.recipe), row.recipe, ""),
         (protocol, row.short_protocol, ""),
+        (html.escape(row.trained_on), row.trained_on, ""),
         (html.escape(family), family, ""),
         (str(row.seeds), str(row.seeds), ' class="figure"'),
     )
@@ -193,6 +205,7 @@ def _filters(rows: Sequence[Row], families: Mapping[str, str]) -> str:
         "dataset": {row.dataset for row in rows},
         "protocol": {row.short_protocol for row in rows},
         "metric": {row.metric for row in rows},
+        "trained_on": {row.trained_on for row in rows},
         "family": {families[row.model] for row in rows if row.model in families},
         "verdict": {row.verdict for row in rows if row.verdict},
     }
