@@ -11,6 +11,7 @@ FLOORS = (
     {"discovery"},
     {"files"},
     {"data", "layers"},
+    {"problems"},
     {"models", "inputs"},
     {"tasks"},
     {"training", "evaluation", "serving"},

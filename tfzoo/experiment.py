@@ -16,10 +16,11 @@ from tfzoo.data.splits import Split
 from tfzoo.data.unused import unused_interactions
 from tfzoo.errors import TfzooError, UsageError, check_seed
 from tfzoo.evaluation import Evaluator, build_evaluator
-from tfzoo.inputs import Known, automatic_arguments, automatic_value
+from tfzoo.inputs import Known, automatic_value
 from tfzoo.machine import memory_limit
 from tfzoo.models import create_model, model_info
 from tfzoo.models.size import require_memory
+from tfzoo.problems import automatic_arguments
 from tfzoo.tasks import Task, get_task
 from tfzoo.tasks.tables import check_tables
 from tfzoo.training.distributed import Distribution

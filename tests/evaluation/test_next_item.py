@@ -11,7 +11,8 @@ from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError
 from tfzoo.evaluation.next_item import NextItemEvaluator
 from tfzoo.models import create_model
-from tfzoo.tasks.next_item import NextItemSettings, NextItemTask
+from tfzoo.problems.next_item import NextItemSettings
+from tfzoo.tasks.next_item import NextItemTask
 
 NUM_ITEMS, TRAINED = 30, 25  # Items 26 to 30 are not in the training part.
 

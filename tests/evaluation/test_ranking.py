@@ -16,8 +16,8 @@ from tfzoo.data.splits import Negatives, Split
 from tfzoo.errors import DataError
 from tfzoo.evaluation import ranking
 from tfzoo.evaluation.ranking import RankingEvaluator, first_hits, known_pairs, ranking_keys, roles
+from tfzoo.problems.ranking import RankingSettings
 from tfzoo.tasks.base import Scorer
-from tfzoo.tasks.ranking import RankingSettings
 
 USERS, ITEMS = 23, 17
 INF = float("inf")

@@ -93,6 +93,7 @@ import sys
 sys.modules["tensorflow"] = None
 import numpy as np
 import tfzoo
+from tfzoo.discovery import list_recipes
 from tfzoo.evaluation.metrics import rmse
 from tfzoo.evaluation.ranking_metrics import *
 from tfzoo.layers import item_losses, session_losses
@@ -106,6 +107,9 @@ np.savez(sys.argv[2], **found)
 assert rmse(np.array([1.0]), np.array([3.0])) == 2
 assert float(SquaredError()(np.ones([2]), np.zeros([2]))) == 1
 assert "edrs" in tfzoo.list_models()
+for name in tfzoo.list_models():
+    for recipe in list_recipes(name):
+        assert tfzoo.load_recipe(name, "ml-100k", recipe, ["training.epochs=3"]).training.epochs == 3
 """
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tfzoo.models import create_model
-from tfzoo.tasks.sequences import SequenceSettings, SequenceTask
+from tfzoo.problems.sequences import SequenceSettings
+from tfzoo.tasks.sequences import SequenceTask
 
 ITEMS = 11
 

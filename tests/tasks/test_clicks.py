@@ -16,9 +16,10 @@ from tfzoo.errors import DataError, UsageError
 from tfzoo.evaluation import build_evaluator
 from tfzoo.experiment import Experiment
 from tfzoo.models import create_model
+from tfzoo.problems.clicks import ClickSettings
 from tfzoo.runs import run
 from tfzoo.tasks import get_task
-from tfzoo.tasks.clicks import ClickSettings, ClickTask
+from tfzoo.tasks.clicks import ClickTask
 from tfzoo.training.recipe import load_recipe
 
 COUNT = 120

@@ -15,7 +15,8 @@ from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError
 from tfzoo.layers import session_losses
 from tfzoo.models import create_model
-from tfzoo.tasks.next_item import NextItemSettings, NextItemTask
+from tfzoo.problems.next_item import NextItemSettings
+from tfzoo.tasks.next_item import NextItemTask
 from tfzoo.tasks.next_item_scorer import encoder, state_names
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.trainer import Trainer

@@ -14,7 +14,8 @@ from tfzoo.data.splits import Split
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 from tfzoo.models import create_model
-from tfzoo.tasks.review_rating import ReviewRatingSettings, ReviewRatingTask
+from tfzoo.problems.review_rating import ReviewRatingSettings
+from tfzoo.tasks.review_rating import ReviewRatingTask
 
 LENGTH = 8
 SMALL = {"embedding_dim": 6, "document_length": LENGTH, "filters": 5, "latent_dim": 4, "fm_factors": 2}

@@ -15,7 +15,8 @@ from tfzoo.evaluation import build_evaluator
 from tfzoo.layers import ItemTable
 from tfzoo.layers.item_table import MASK
 from tfzoo.models import create_model
-from tfzoo.tasks.sequences import SequenceSettings, SequenceTask
+from tfzoo.problems.sequences import SequenceSettings
+from tfzoo.tasks.sequences import SequenceTask
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.trainer import Trainer
 

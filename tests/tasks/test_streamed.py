@@ -10,8 +10,8 @@ from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.shard_writer import Source, write_shards
 from tfzoo.data.shards import open_shards
 from tfzoo.errors import DataError, UsageError
+from tfzoo.problems.rating import RatingSettings
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask, ReconstructionTask, streamed
-from tfzoo.tasks.rating import RatingSettings
 from tfzoo.tasks.streamed import StreamedTrain, reading_shards, streamed_task
 
 USERS, ITEMS, ROWS = 30, 20, 311

@@ -13,8 +13,8 @@ import tensorflow as tf
 from tests.zoo import table
 from tfzoo.data.splits import Split
 from tfzoo.models import create_model
+from tfzoo.problems.rating import RatingSettings
 from tfzoo.tasks import ImplicitSettings, ImplicitTask, RatingTask
-from tfzoo.tasks.rating import RatingSettings
 from tfzoo.training.distributed import Distribution
 from tfzoo.training.settings import TrainingSettings
 from tfzoo.training.strategies import open_distribution

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfzoo.errors import UsageError, nearest
 from tfzoo.models.registry import ModelInfo
-from tfzoo.tasks import get_task
+from tfzoo.problems import PROBLEMS
 from tfzoo.training.settings import FilterSettings, SplitSettings, TrainingSettings
 
 DIVIDER = "__"
@@ -47,7 +47,7 @@ def _groups(info: ModelInfo) -> dict[str, list[str]]:
     groups = {
         "training": list(TrainingSettings.model_fields),
         "builder": [name for name in info.options if name not in info.sizes],
-        "task": list(get_task(info.task).Settings.model_fields),
+        "task": list(PROBLEMS[info.task].Settings.model_fields),
         "filter": list(FilterSettings.model_fields),
         "split": list(SplitSettings.model_fields),
     }

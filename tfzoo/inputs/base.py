@@ -13,6 +13,7 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.text import EncodedTexts
 from tfzoo.discovery import Registry
 from tfzoo.errors import UsageError, nearest
+from tfzoo.problems.inputs import automatic_arguments, declare_arguments, input_arguments
 
 SIDES = ("user", "item")
 NONE = -1
@@ -90,7 +91,7 @@ class Input(tf.Module):
     @classmethod
     def arguments(cls, name: str) -> tuple[str, ...]:
         """Return the names of the builder's arguments that depend on this input."""
-        return ()
+        return input_arguments(name)
 
     @classmethod
     def sizes(cls, name: str, side: str, known: Known) -> dict[str, Any]:
@@ -119,7 +120,14 @@ def register_input(kind: str) -> Callable[[type[Input]], type[Input]]:
     Args:
         kind: the input's name, or what follows ``user_`` and ``item_`` in the names of the two that it fills.
     """
-    return INPUTS.register(kind)
+
+    def register(provider: type[Input]) -> type[Input]:
+        INPUTS.register(kind)(provider)
+        for name in _names(kind, provider):
+            declare_arguments(name, provider.arguments(name))
+        return provider
+
+    return register
 
 
 def find_input(name: str) -> tuple[type[Input], str]:
@@ -134,11 +142,11 @@ def find_input(name: str) -> tuple[type[Input], str]:
 
 def known_names() -> list[str]:
     """Return the names of all inputs that something fills."""
-    return [
-        name
-        for kind, provider in INPUTS.items()
-        for name in ([kind] if provider.own_side else [f"{side}_{kind}" for side in SIDES])
-    ]
+    return [name for kind, provider in INPUTS.items() for name in _names(kind, provider)]
+
+
+def _names(kind: str, provider: type[Input]) -> list[str]:
+    return [kind] if provider.own_side else [f"{side}_{kind}" for side in SIDES]
 
 
 def make_input(name: str, known: Known, tensor: keras.KerasTensor | None = None) -> Input:
@@ -154,11 +162,6 @@ def make_input(name: str, known: Known, tensor: keras.KerasTensor | None = None)
     """
     provider, side = find_input(name)
     return provider(name, side, known, tensor)
-
-
-def automatic_arguments() -> tuple[str, ...]:
-    """Return the names of the builders' arguments that depend on inputs."""
-    return tuple(argument for name in known_names() for argument in find_input(name)[0].arguments(name))
 
 
 def automatic_value(argument: str, known: Known) -> Any:

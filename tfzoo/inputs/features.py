@@ -27,11 +27,6 @@ class SideFeatures(Input):
         self.table = tf.Variable(table, trainable=False, name=name)
 
     @classmethod
-    def arguments(cls, name: str) -> tuple[str, ...]:
-        """Return the builder's argument of the same name, the number of columns."""
-        return (name,)
-
-    @classmethod
     def sizes(cls, name: str, side: str, known: Known) -> dict[str, Any]:
         """Return the number of columns."""
         return {name: _table(side, known).shape[1]}

@@ -58,11 +58,6 @@ class Fields(EventInput):
     """Rows of the categories, int32 ``[..., F]``; 0 for values that training has not seen."""
 
     @classmethod
-    def arguments(cls, name: str) -> tuple[str, ...]:
-        """Return the builder's argument: rows of each field."""
-        return ("field_sizes",)
-
-    @classmethod
     def sizes(cls, name: str, side: str, known: Known) -> dict[str, Any]:
         """Return the rows of each field."""
         return {"field_sizes": tuple(fitted(known).field_sizes)}
@@ -75,11 +70,6 @@ class Fields(EventInput):
 @register_input("dense")
 class Dense(EventInput):
     """Numbers with mean 0 and deviation 1, float32 ``[..., D]``; 0 for missing ones, which are marked."""
-
-    @classmethod
-    def arguments(cls, name: str) -> tuple[str, ...]:
-        """Return the builder's argument: the number of columns."""
-        return ("dense_size",)
 
     @classmethod
     def sizes(cls, name: str, side: str, known: Known) -> dict[str, Any]:

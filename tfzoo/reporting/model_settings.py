@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfzoo.models import ModelInfo
-from tfzoo.tasks import get_task
+from tfzoo.problems import PROBLEMS
 from tfzoo.training.recipe import list_recipes, load_recipe
 from tfzoo.training.settings import FilterSettings, Recipe, SplitSettings, TrainingSettings
 
@@ -77,7 +77,7 @@ def _defaults(info: ModelInfo) -> Iterator[tuple[str, Any]]:
     groups = {
         "filter": FilterSettings(),
         "split": SplitSettings(),
-        "task": get_task(info.task).Settings(),
+        "task": PROBLEMS[info.task].Settings(),
         "training": TrainingSettings(),
     }
     for group, settings in groups.items():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from tfzoo.problems.implicit import ImplicitSettings
+from tfzoo.problems.next_item import NextItemSettings
+from tfzoo.problems.rating import RatingSettings
+from tfzoo.problems.reconstruction import ReconstructionSettings
+from tfzoo.problems.review_rating import ReviewRatingSettings
 from tfzoo.tasks.base import TASKS, Scorer, Task, register_task
-from tfzoo.tasks.implicit import ImplicitSettings, ImplicitTask
-from tfzoo.tasks.next_item import NextItemSettings, NextItemTask
-from tfzoo.tasks.rating import RatingSettings, RatingTask
-from tfzoo.tasks.reconstruction import ReconstructionSettings, ReconstructionTask
-from tfzoo.tasks.review_rating import ReviewRatingSettings, ReviewRatingTask
+from tfzoo.tasks.implicit import ImplicitTask
+from tfzoo.tasks.next_item import NextItemTask
+from tfzoo.tasks.rating import RatingTask
+from tfzoo.tasks.reconstruction import ReconstructionTask
+from tfzoo.tasks.review_rating import ReviewRatingTask
 
 __all__ = [
     "TASKS",

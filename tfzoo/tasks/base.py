@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from scipy import sparse
 
 from tfzoo.data.cells import first_of_cells
@@ -23,6 +22,7 @@ from tfzoo.data.pipelines import BatchPlan
 from tfzoo.data.splits import Split
 from tfzoo.discovery import Registry
 from tfzoo.errors import UsageError
+from tfzoo.problems import PROBLEMS, Problem, register_problem
 from tfzoo.tasks.factors import Factors
 
 Tensors = Mapping[str, tf.Tensor]
@@ -94,6 +94,9 @@ TASKS: Registry[type[Task]] = Registry("task", "tfzoo.tasks")
 def register_task(task: type[Task]) -> type[Task]:
     """Put the decorated class into the registry, under its ``name``."""
     TASKS.register(task.name)(task)
+    if task.name not in PROBLEMS:
+        # A task of another package need not say apart what recipes may say of it.
+        register_problem(task)
     return task
 
 
@@ -115,18 +118,15 @@ class Needs:
     duplicates: str = "error"
 
 
-class Task(ABC):
-    """A learning problem; it has no state but its settings.
+class Task(Problem, ABC):
+    """A learning problem; it has no state but its settings. See `Problem` for what else it declares.
 
     A batch is ``(inputs, labels, weight)``: dicts of tensors with the batch in front, and float32
     weights ``[B]`` that are 0 for padding.
 
     Attributes:
-        name: what models refer to it by.
-        Settings: its part of a recipe.
         place: where it stands among the tasks in lists and pages.
         evaluation: name of the evaluator that measures it, see `tfzoo.evaluation`.
-        predicts_ratings: what it predicts are ratings, and its test cases are pairs of a user and an item.
         ranks_lists: its test cases are users, for each of whom items are ranked.
         maximize: whether more of `monitor` is better.
         needs: what its tables have.
@@ -134,21 +134,16 @@ class Task(ABC):
             empty for any.
         model_outputs: those of the outputs.
         reads_history: its models recommend to someone of whom a history alone is known.
-        automatic: builder arguments for which a recipe may say ``auto``, beside those of model inputs.
     """
 
-    name: ClassVar[str]
-    Settings: ClassVar[type[BaseModel]]
     place: ClassVar[int] = 100
     evaluation: ClassVar[str]
-    predicts_ratings: ClassVar[bool] = False
     ranks_lists: ClassVar[bool] = False
     maximize: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs()
     model_inputs: ClassVar[str] = ""
     model_outputs: ClassVar[str] = ""
     reads_history: ClassVar[bool] = False
-    automatic: ClassVar[tuple[str, ...]] = ()
 
     @property
     def asks_every_event(self) -> bool:
@@ -197,10 +192,10 @@ class Task(ABC):
             )
         return data
 
-    def check(self, interactions: Interactions) -> None:  # noqa: B027
+    def check(self, interactions: Interactions) -> None:
         """Raise `DataError` where the data lacks what the task needs."""
 
-    def check_split(self, split: Split) -> None:  # noqa: B027
+    def check_split(self, split: Split) -> None:
         """Raise `DataError` where a part cannot be trained on or measured, before anything is written."""
 
     def builder_arguments(self, train: Interactions) -> dict[str, Any]:
@@ -225,7 +220,7 @@ class Task(ABC):
             interactions: the whole data set.
         """
 
-    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:  # noqa: B027
+    def prepare(self, model: keras.Model, split: Split, interactions: Interactions) -> None:
         """Set initial weights that depend on the data, before training starts."""
 
     def pilot(self) -> dict[str, Any]:
@@ -300,7 +295,7 @@ class Task(ABC):
         """
         interactions.save_vocabularies(folder)
 
-    def finish(self, model: keras.Model, train: Interactions) -> None:  # noqa: B027
+    def finish(self, model: keras.Model, train: Interactions) -> None:
         """Change the trained weights where the task asks for it, before the model is saved."""
 
     def item_vectors(self, model: keras.Model, described: Interactions) -> NDArray[np.float32]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from tfzoo.data.click_log import ClickLog
 from tfzoo.data.click_splits import check_labels
@@ -19,32 +18,15 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import BatchPlan, gather, ordered_batches, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.layers import FieldEmbedding
+from tfzoo.problems.clicks import ClickProblem
 from tfzoo.tasks.base import Needs, State, Task, Tensors, register_task
 from tfzoo.tasks.click_features import ClickFeatures, FieldScorer
 
 IMPRESSIONS_PER_CALL = 16384
 
 
-class ClickSettings(BaseModel):
-    """Settings of the click task.
-
-    Attributes:
-        min_count: training impressions that a value must have for a row of its own; the others share that
-            of unknown values.
-        numbers: ``standard`` brings numbers to mean 0 and deviation 1; ``log`` takes
-            ``sign(x) log(1 + |x|)`` before, for counts.
-        positive_from: where the data are ratings, those of at least this much count as clicks.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    min_count: int = Field(default=1, ge=1)
-    numbers: Literal["standard", "log"] = "standard"
-    positive_from: float = 4.0
-
-
 @register_task
-class ClickTask(Task):
+class ClickTask(ClickProblem, Task):
     """Learns the probability that an impression is clicked.
 
     Inputs of a batch are ``fields`` int32 ``[B, F]`` and ``dense`` float32 ``[B, D]``, as far as the model
@@ -52,11 +34,9 @@ class ClickTask(Task):
     loss is the binary cross-entropy of the logit. All parts are click logs.
     """
 
-    name = "click"
     place = 70
     model_inputs = "(dense )?fields"
     model_outputs = "click logit"
-    Settings: ClassVar[type[BaseModel]] = ClickSettings
     evaluation = "click"
     needs = Needs(clicks=True)
     settings: Any

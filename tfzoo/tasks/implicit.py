@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler, known_items
@@ -19,6 +18,7 @@ from tfzoo.errors import DataError, UsageError
 from tfzoo.inputs import Known
 from tfzoo.inputs.base import SIDES
 from tfzoo.layers import catalogue_scores
+from tfzoo.problems.implicit import ImplicitProblem, ImplicitSettings
 from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays, register_task
 from tfzoo.tasks.factors import Factors, fold
 from tfzoo.tasks.pair_features import (
@@ -30,48 +30,14 @@ from tfzoo.tasks.pair_features import (
     pair_vectors,
     shares_rows,
 )
-from tfzoo.tasks.ranking import RankingSettings, RankingTask
+from tfzoo.tasks.ranking import RankingTask
 
 # Hidden layers make many numbers for a score: this many at once, in bytes four times as much, fit a cache.
 FLOATS_AT_ONCE = 2**21
 
 
-class ImplicitSettings(RankingSettings):
-    """Settings of the implicit task.
-
-    Attributes:
-        loss: ``bce`` learns each pair by itself (pointwise); ``bpr`` compares a positive with a
-            negative of the same user (pairwise).
-        negatives: negatives drawn for each positive, anew in every epoch; 0 trains on the
-            positives alone.
-        weighting: draw negatives ``uniform`` or by ``popularity``.
-        alpha: exponent of the popularity.
-        reject_known: never draw an item that the user has in the training part.
-        labels: what positives are trained towards: ``binary``, 1; ``rating``, the rating divided by
-            the highest one (Xue et al. 2017, normalised cross-entropy); for ``bce`` alone.
-        mask_target: in training, leave the interaction to be predicted out of the rows that models
-            without embeddings read.
-    """
-
-    loss: Literal["bce", "bpr"] = "bce"
-    negatives: Annotated[int, Field(ge=0)] = 4
-    weighting: Literal["uniform", "popularity"] = "uniform"
-    alpha: Annotated[float, Field(ge=0)] = 1.0
-    reject_known: bool = True
-    labels: Literal["binary", "rating"] = "binary"
-    mask_target: bool = True
-
-    @model_validator(mode="after")
-    def _check_negatives(self) -> ImplicitSettings:
-        if self.loss == "bpr" and self.negatives == 0:
-            raise ValueError("the loss 'bpr' compares with negatives; negatives must be at least 1")
-        if self.loss == "bpr" and self.labels == "rating":
-            raise ValueError("the loss 'bpr' has no labels; labels: rating needs the loss 'bce'")
-        return self
-
-
 @register_task
-class ImplicitTask(RankingTask):
+class ImplicitTask(ImplicitProblem, RankingTask):
     """Tells the items that a user has interacted with from items drawn at random.
 
     With the loss ``bce`` a batch holds the inputs that the model asks for (``user_id``, ``item_id``
@@ -81,11 +47,9 @@ class ImplicitTask(RankingTask):
     they read, see `PairFeatures.distinct_inputs`.
     """
 
-    name = "implicit"
     place = 30
     model_inputs = "item_(id|row) user_(id|row)"
     model_outputs = "score"
-    Settings = ImplicitSettings
     settings: ImplicitSettings
 
     @property

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import BatchPlan
@@ -16,48 +15,13 @@ from tfzoo.data.sessions import SessionLayout, Sessions
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
 from tfzoo.layers import session_losses
+from tfzoo.problems.next_item import NextItemProblem, NextItemSettings
 from tfzoo.tasks.base import Needs, State, Task, Tensors, register_task
 from tfzoo.tasks.next_item_scorer import NextItemFeatures, NextItemScorer, encoder, state_names
-from tfzoo.tasks.ranking import Cutoff, RankingSettings
-
-
-class NextItemSettings(RankingSettings):
-    """Settings of the next-item task.
-
-    Attributes:
-        cutoffs: lengths K of the lists that are measured.
-        monitor: validation metric by which the best epoch is chosen, ``mrr@K`` or ``recall@K``.
-        loss: a loss of `tfzoo.layers.session_losses`. The authors recommend ``cross-entropy`` and
-            ``bpr-max``.
-        n_sample: extra negatives a step, shared by the whole batch, beside the other targets.
-        sample_alpha: they are drawn in proportion to ``support ** sample_alpha``.
-        logq: weight of the logQ correction of cross-entropy, which takes out of the training
-            scores that popular items are proposed more often; 0 for none.
-        bpreg: weight of the penalty of BPR-max.
-    """
-
-    cutoffs: tuple[Cutoff, ...] = (20,)
-    monitor: str = "mrr@20"
-    loss: Literal["cross-entropy", "bpr", "top1", "top1-max", "bpr-max"] = "cross-entropy"
-    n_sample: Annotated[int, Field(ge=0)] = 2048
-    sample_alpha: Annotated[float, Field(ge=0)] = 0.5
-    logq: Annotated[float, Field(ge=0)] = 0.0
-    bpreg: Annotated[float, Field(ge=0)] = 1.0
-
-    @model_validator(mode="after")
-    def _check_logq(self) -> NextItemSettings:
-        if self.logq and self.loss != "cross-entropy":
-            raise ValueError(f"logq corrects cross-entropy only; the loss is {self.loss!r}")
-        return self
-
-    @classmethod
-    def measured(cls) -> tuple[str, ...]:
-        """Names of the metrics, without cutoff."""
-        return ("recall", "hr", "mrr")
 
 
 @register_task
-class NextItemTask(Task):
+class NextItemTask(NextItemProblem, Task):
     """Learns from session-parallel mini-batches, in which every user is one session.
 
     A batch holds ``item_id`` int32 ``[B]`` (the current event of each slot), ``reset`` float32
@@ -66,13 +30,11 @@ class NextItemTask(Task):
     ``[B]``, the next event. The states of the model go from step to step as constants.
     """
 
-    name = "next-item"
     place = 50
     model_inputs = r"item_id( state_\d)+"
     model_outputs = r"scores( state_\d)+"
     reads_history = True
     needs = Needs(duplicates="keep")
-    Settings = NextItemSettings
     evaluation = "next-item"
     settings: NextItemSettings
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from tfzoo.data.interactions import Interactions
@@ -17,6 +16,7 @@ from tfzoo.data.pipelines import BatchPlan, gather, ordered_batches, shuffled_bl
 from tfzoo.data.splits import Split
 from tfzoo.inputs.base import SIDES
 from tfzoo.layers import AbsoluteError, SquaredError
+from tfzoo.problems.rating import RatingProblem
 from tfzoo.tasks.base import Needs, State, Task, Tensors, as_matrix, register_task
 from tfzoo.tasks.pair_features import PairFeatures, all_vectors, compiled_tower, fill_unseen_ids
 from tfzoo.tasks.rating_blocks import OTHER, block_dataset, block_loss, check_blocks, examples_of
@@ -26,46 +26,20 @@ PAIRS_PER_CALL = 32768
 FLOATS_PER_CALL = 1 << 26
 
 
-class RatingSettings(BaseModel):
-    """Settings of the rating task.
-
-    Attributes:
-        loss: ``"mse"`` or ``"mae"``.
-        mask_target: in training, leave the rating to be predicted out of the rows that models
-            without embeddings read.
-        rows_from: which ratings fill those rows. ``"all"`` lets validation and test ratings
-            leak into the input; it exists to measure that leak.
-        examples: ``"pairs"``: one rating is one example. ``"users"`` or ``"items"``: one example is
-            all ratings of a user or item, for models whose rating is an inner product; the loss is
-            then the sum over these ratings, and no rating is masked.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    loss: Literal["mse", "mae"] = "mse"
-    mask_target: bool = True
-    rows_from: Literal["train", "all"] = "train"
-    examples: Literal["pairs", "users", "items"] = "pairs"
-
-
 @register_task
-class RatingTask(Task):
+class RatingTask(RatingProblem, Task):
     """Learns to predict the rating that a user gives to an item.
 
     Inputs of a batch are those that the model asks for by name, see `PairFeatures`. The label is
     ``rating`` float32 ``[B]``.
     """
 
-    name = "rating"
     place = 10
     model_inputs = "(item_features )?item_(id|row)( item_row)? (user_features )?user_(id|row)( user_row)?"
     model_outputs = "rating"
     maximize = False
     needs = Needs(rating=True)
-    Settings: ClassVar[type[BaseModel]] = RatingSettings
     evaluation = "rating"
-    predicts_ratings = True
-    automatic: ClassVar[tuple[str, ...]] = ("mean_rating", "rating_scale")
     settings: Any
 
     @property

@@ -3,54 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from pydantic import Field
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
 from tfzoo.data.splits import Split
 from tfzoo.inputs import Input, Known, make_input
 from tfzoo.layers import GaussianCode, IdEmbedding
+from tfzoo.problems.reconstruction import ReconstructionProblem, ReconstructionSettings
 from tfzoo.tasks.base import Features, Scorer, State, Tensors, register_task
-from tfzoo.tasks.ranking import RankingSettings, RankingTask
-
-
-class ReconstructionSettings(RankingSettings):
-    """Settings of the reconstruction task.
-
-    Attributes:
-        loss: of a row against itself, summed over items and averaged over users:
-            ``multinomial`` (``-sum x log softmax``), ``bce`` on logits, or ``mse``.
-        negatives: with ``bce`` and ``mse``, items without an interaction that count, for each
-            positive (in expectation, drawn anew at every step); null counts all of them.
-        find_kl_cap: for variational models: train once with beta growing to 1, and take the beta of
-            the best epoch as the cap of the real training (Liang et al., section 2.2.2).
-    """
-
-    loss: Literal["multinomial", "bce", "mse"] = "multinomial"
-    negatives: Annotated[int, Field(ge=1)] | None = None
-    find_kl_cap: bool = False
+from tfzoo.tasks.ranking import RankingTask
 
 
 @register_task
-class ReconstructionTask(RankingTask):
+class ReconstructionTask(ReconstructionProblem, RankingTask):
     """Learns to complete the rows of the interaction matrix, 1 where there is an interaction.
 
     A batch holds ``user_row`` float32 ``[B, num_items + 1]`` and, for models that ask for it,
     ``user_id`` int32 ``[B]``. The examples of an epoch are the users of the training part.
     """
 
-    name = "reconstruction"
     place = 40
     model_inputs = "(user_id )?user_row"
     model_outputs = "scores"
     reads_history = True
-    Settings = ReconstructionSettings
     settings: ReconstructionSettings
 
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> RowFeatures:

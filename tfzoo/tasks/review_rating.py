@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 import keras
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
@@ -18,43 +16,14 @@ from tfzoo.inputs import Known
 from tfzoo.inputs.base import SIDES
 from tfzoo.inputs.tokens import texts_of
 from tfzoo.layers import WordTable
+from tfzoo.problems.review_rating import ReviewRatingProblem
 from tfzoo.tasks.base import Needs, register_task
 from tfzoo.tasks.pair_features import PairFeatures
 from tfzoo.tasks.rating import RatingTask
 
-Count = Annotated[int, Field(ge=1)]
-
-
-class ReviewRatingSettings(BaseModel):
-    """Settings of the review-rating task.
-
-    How many words of a document are read is a matter of the model: ``builder.document_length``.
-
-    Attributes:
-        loss: ``"mse"`` or ``"mae"``.
-        drop_target_review: in training, leave the review that came with the rating to be
-            predicted out of the user's and of the item's document. At test time it is never
-            there, so a model that trains on it learns to read what it will not have.
-        documents_from: which reviews make the documents. ``"all"`` lets validation and test
-            reviews in; it exists to measure that leak.
-        max_words: size of the vocabulary, the most frequent words of the training reviews.
-        review_length: words that are kept of each review, from its beginning; null for all.
-        word_vectors: file of pre-trained word vectors to start from, see `read_word_vectors`;
-            words that it lacks keep their random start.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    loss: Literal["mse", "mae"] = "mse"
-    drop_target_review: bool = True
-    documents_from: Literal["train", "all"] = "train"
-    max_words: Count = 20_000
-    review_length: Count | None = None
-    word_vectors: Path | None = None
-
 
 @register_task
-class ReviewRatingTask(RatingTask):
+class ReviewRatingTask(ReviewRatingProblem, RatingTask):
     """Rating prediction where a user and an item are what was written by, and about, them.
 
     Inputs of a batch are ``user_tokens`` and ``item_tokens``, int32 ``[B, T]``: the document of
@@ -62,13 +31,10 @@ class ReviewRatingTask(RatingTask):
     where the model has such inputs. The label is ``rating`` float32 ``[B]``.
     """
 
-    name = "review-rating"
     place = 20
     model_inputs = "(item_id )?item_tokens (user_id )?user_tokens"
     model_outputs = "rating"
     needs = Needs(rating=True, text=True)
-    Settings: ClassVar[type[BaseModel]] = ReviewRatingSettings
-    automatic: ClassVar[tuple[str, ...]] = (*RatingTask.automatic, "vocabulary_size")
     settings: Any
     # Documents are made for pairs, not for whole users or items.
     _block_side = ""

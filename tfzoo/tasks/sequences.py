@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import Field, model_validator
 
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
 from tfzoo.data.splits import Split
-from tfzoo.data.windows import Examples, Sequences, Windows, windows_of
+from tfzoo.data.windows import Sequences, Windows, windows_of
 from tfzoo.errors import DataError
 from tfzoo.layers import IdEmbedding, ItemTable, item_losses
 from tfzoo.layers.item_table import MASK
+from tfzoo.problems.sequences import SequenceProblem, SequenceSettings
 from tfzoo.tasks.base import Needs, State, Tensors, register_task
-from tfzoo.tasks.ranking import RankingSettings, RankingTask
+from tfzoo.tasks.ranking import RankingTask
 from tfzoo.tasks.sequence_checks import check_examples
 from tfzoo.tasks.sequence_features import SequenceFeatures, SequenceScorer, scoring_table
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class SequenceSettings(RankingSettings):
-    """Settings of the sequence task.
-
-    Attributes:
-        examples: what one example is: ``positions``, a window with a target after each of its events;
-            ``prefixes``, a prefix with the event after it; ``windows``, a run of events with the next
-            ``targets`` ones; ``cloze``, a window in which some events are masked.
-        targets: events to predict from one window, of ``windows``.
-        stride: of ``positions`` and ``cloze``: further windows of a long sequence begin so many events
-            earlier; null for the last window alone.
-        mask: of ``cloze``, the share of the events that is masked.
-        last_alone: of ``cloze``, the share of the examples in which the last event alone is masked.
-        loss: ``softmax`` over all items, or over the target and negatives: ``sampled-softmax``, ``bce``,
-            ``gbce`` (generalised binary cross-entropy), ``bpr`` or ``bpr-max``.
-        negatives: drawn for each target where the loss needs them.
-        shared: who shares the drawn negatives: the targets of a ``sequence``, those of a ``batch``, or
-            nobody (``target``).
-        weighting: draw negatives ``uniform`` or by ``popularity``.
-        alpha: exponent of the popularity.
-        reject_known: never draw an item that the user has in the training part; of ``target`` alone.
-        logq: of ``sampled-softmax``, weight of the correction for how often an item is drawn.
-        calibration: of ``gbce``, t: 0 for plain cross-entropy, 1 for calibrated probabilities.
-        bpreg: of ``bpr-max``, weight of the penalty on the scores of negatives.
-        measure: ``lists``: each user's held-out items from what was known before them; ``events``: each
-            event of a held-out session from those before it.
-        label_smoothing: of ``softmax``, share of the target's weight that all items share.
-    """
-
-    examples: Examples = "positions"
-    targets: Annotated[int, Field(ge=1)] = 1
-    stride: Annotated[int, Field(ge=1)] | None = None
-    mask: Share = 0.2
-    last_alone: Annotated[float, Field(ge=0, le=1)] = 0.0
-    loss: Literal["softmax", "sampled-softmax", "bce", "gbce", "bpr", "bpr-max"] = "softmax"
-    negatives: Annotated[int, Field(ge=1)] = 1
-    shared: Literal["target", "sequence", "batch"] = "target"
-    weighting: Literal["uniform", "popularity"] = "uniform"
-    alpha: Annotated[float, Field(ge=0)] = 1.0
-    reject_known: bool = True
-    logq: Annotated[float, Field(ge=0)] = 0.0
-    calibration: Annotated[float, Field(ge=0, le=1)] = 0.75
-    bpreg: Annotated[float, Field(ge=0)] = 1.0
-    measure: Literal["lists", "events"] = "lists"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-    @model_validator(mode="after")
-    def _check_targets(self) -> SequenceSettings:
-        if self.targets > 1 and self.examples != "windows":
-            raise ValueError(f"targets above 1 are of examples: windows; examples is {self.examples!r}")
-        return self
-
 
 @register_task
-class SequenceTask(RankingTask):
+class SequenceTask(SequenceProblem, RankingTask):
     """Learns which item follows a history.
 
     A batch holds ``history`` int32 ``[B, L]``, right-aligned, and what else the model reads; ``target``
@@ -87,7 +31,6 @@ class SequenceTask(RankingTask):
     weight of an example is the number of its targets, so that every target counts alike.
     """
 
-    name = "sequence"
     place = 60
     model_inputs = "history( history_gaps)?( user_id)?"
     model_outputs = "scores states"
@@ -95,7 +38,6 @@ class SequenceTask(RankingTask):
     evaluation = "sequence"
     ranks_lists = False
     needs = Needs(duplicates="keep")
-    Settings = SequenceSettings
     settings: SequenceSettings
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
-from tfzoo.tasks import get_task
+from tfzoo.problems import PROBLEMS
 from tfzoo.training.recipe import recorded_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import parse, what_counts
@@ -43,7 +43,7 @@ def settings_of(record: RunRecord) -> dict[str, Any] | None:
     where = "the record"
     try:
         recipe = recorded_recipe(record.recipe, where)
-        task = parse(get_task(record.task).Settings, recipe.task, where)
+        task = parse(PROBLEMS[record.task].Settings, recipe.task, where)
     except UsageError:
         return None
     return what_counts(recipe, task)

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, create_model
 from tfzoo.discovery import list_protocols as list_protocols
 from tfzoo.discovery import list_recipes as list_recipes
 from tfzoo.errors import UsageError, nearest
-from tfzoo.inputs import automatic_arguments
 from tfzoo.models import ModelInfo, model_info
 from tfzoo.models.registry import check_options
-from tfzoo.tasks import get_task
+from tfzoo.problems import PROBLEMS, automatic_arguments
 from tfzoo.training.changes import changed_settings
 from tfzoo.training.settings import Recipe, Reported, is_number, parse
 from tfzoo.training.yaml_text import parse_yaml, read_yaml
@@ -144,7 +143,7 @@ def _values(info: ModelInfo, dataset: str, recipe: str, protocol: str | None) ->
         name = f"{name}-{protocol}"
     elif own_protocol is not None:
         values = _merge(_protocol(str(own_protocol)), values)
-    if "split" not in values and get_task(info.task).predicts_ratings:
+    if "split" not in values and PROBLEMS[info.task].predicts_ratings:
         values["split"] = _split_of(dataset)
     return name, {**values, "model": info.name, "name": name}
 
@@ -159,9 +158,9 @@ def _check(info: ModelInfo, values: dict[str, Any], where: str) -> Recipe:
         raise UsageError(
             f"recipe '{name}': model '{info.name}' has no parts to pre-train; leave 'pretraining' out."
         )
-    task_class = get_task(info.task)
-    task = parse(task_class.Settings, settings.task, f"{where}, task")
-    builder = _check_builder(info, settings.builder, name, (*task_class.automatic, *automatic_arguments()))
+    problem = PROBLEMS[info.task]
+    task = parse(problem.Settings, settings.task, f"{where}, task")
+    builder = _check_builder(info, settings.builder, name, (*problem.automatic, *automatic_arguments()))
     step = _check_step(info, settings.step, where)
     return settings.model_copy(
         update={"task": task.model_dump(mode="json"), "builder": builder, "step": step}
