@@ -18,7 +18,8 @@ FLOORS = (
     {"reporting"},
     {"experiment"},
     {"runs", "data_notes", "all_lists"},
-    {"pretrained", "api", "testing", "tuning"},
+    {"tuning"},
+    {"pretrained", "api", "testing"},
     {"pretrained_build"},
     {"cli"},
 )

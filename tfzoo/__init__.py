@@ -8,11 +8,13 @@ from tfzoo.registration import register
 _HOMES = {
     "FittedModel": "tfzoo.api",
     "Interactions": "tfzoo.data.interactions",
+    "TunedSettings": "tfzoo.api",
     "compare": "tfzoo.api",
     "fit": "tfzoo.api",
     "from_dataframe": "tfzoo.data.datasets.files",
     "from_file": "tfzoo.data.datasets.files",
     "load": "tfzoo.api",
+    "tune": "tfzoo.api",
     "list_datasets": "tfzoo.data.datasets",
     "load_dataset": "tfzoo.data.datasets",
     "create_model": "tfzoo.models",

@@ -2,9 +2,11 @@
 __version__: str
 from tfzoo import models as models
 from tfzoo.api import FittedModel as FittedModel
+from tfzoo.api import TunedSettings as TunedSettings
 from tfzoo.api import compare as compare
 from tfzoo.api import fit as fit
 from tfzoo.api import load as load
+from tfzoo.api import tune as tune
 from tfzoo.data.datasets import list_datasets as list_datasets
 from tfzoo.data.datasets import load_dataset as load_dataset
 from tfzoo.data.datasets.files import from_dataframe as from_dataframe

@@ -1,4 +1,4 @@
-"""How much memory this process may use."""
+"""How much memory this process may use, and what to say where it does not suffice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 # Of a group without a limit, in version 1: the largest multiple of a page below 2**63.
 UNLIMITED = 2**62
+HINT = "Choose smaller sizes (--set builder.* or training.batch_size), less data, or another machine."
 
 
 def memory_limit() -> int | None:
@@ -47,3 +48,23 @@ def _group_limits() -> Iterator[int]:
                     yield int((place / name).read_text(encoding="utf-8"))
                 except (OSError, ValueError):  # "max" is no limit.
                     continue
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error, or what it came from, says that an allocation has failed."""
+    found: BaseException | None = error
+    while found is not None:
+        # By name: TensorFlow's class is not worth seconds of import for commands that do without.
+        if isinstance(found, MemoryError) or type(found).__name__ == "ResourceExhaustedError":
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def out_of_memory(error: Exception) -> str:
+    """Return the message for it."""
+    limit = memory_limit()
+    there = "" if limit is None else f" There are {limit / 2**30:,.1f} GiB."
+    words = " ".join(str(error).split())
+    said = f" ({words[:160]})" if words else ""
+    return f"The memory does not suffice{said}.{there} {HINT}"

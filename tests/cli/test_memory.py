@@ -5,7 +5,7 @@ import pytest
 from tests.cli.test_names import train, write
 from tfzoo import experiment
 from tfzoo.cli import main, results
-from tfzoo.cli.memory import is_out_of_memory
+from tfzoo.machine import is_out_of_memory
 
 
 class ResourceExhaustedError(Exception):

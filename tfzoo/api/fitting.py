@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tfzoo.api.advice import without_tracing_advice
 from tfzoo.api.fitted import FittedModel
-from tfzoo.api.frames import as_frame, side_features
 from tfzoo.api.keywords import overrides_of
-from tfzoo.data.datasets.files import from_dataframe
-from tfzoo.data.interactions import Interactions
-from tfzoo.data_notes import PYTHON, notes_on
-from tfzoo.errors import DataWarning, UsageError
+from tfzoo.api.preparing import Columns, prepare, recipe_for
+from tfzoo.api.wording import keywords_in_errors
+from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
 from tfzoo.runs import run
-from tfzoo.tasks import get_task
 from tfzoo.training.checkpoint import TrainingState
-from tfzoo.training.recipe import fit_on_all, load_recipe
-
-# From `fit` through the decorator to the line that calls it, which is where a warning points.
-CALLER = 3
+from tfzoo.training.recipe import fit_on_all
 
 
+@keywords_in_errors()
 @without_tracing_advice()
 def fit(
     data: Any,
@@ -42,7 +35,7 @@ def fit(
     rating_col: str | None = None,
     time_col: str | None = None,
     text_col: str | None = None,
-    recipe: str = "paper",
+    recipe: str | Path = "paper",
     protocol: str | None = None,
     fit_on: str = "train",
     seed: int = 0,
@@ -93,45 +86,15 @@ def fit(
     """
     if fit_on not in ("train", "all"):
         raise UsageError(f"fit_on must be 'train' or 'all'. Received {fit_on!r}.")
-    task = get_task(model_info(model).task)
-    if task.needs.clicks:
-        raise UsageError(
-            f"'{model}' is a model of clicks, which recommends no lists; train it with 'tfzoo train'. "
-            "tfzoo.list_models() names others."
-        )
     overrides = overrides_of(model_info(model), settings)
     if fit_on == "all":
         overrides += fit_on_all(overrides)
-    if isinstance(data, Interactions):
-        interactions = data
-    else:
-        frame = as_frame(data, "data")
-        interactions = from_dataframe(
-            frame,
-            user_col=user_col,
-            item_col=item_col,
-            rating_col="rating" if rating_col is None else rating_col,
-            rating_required=rating_col is not None or task.needs.rating,
-            time_col=time_col,
-            text_col=text_col,
-            duplicates=duplicates or task.needs.duplicates,
-            name=name,
-        )
-    if user_features is not None:
-        table = side_features(user_features, user_col, interactions.users, "user_features")
-        interactions = replace(interactions, user_features={**interactions.user_features, **table})
-    if item_features is not None:
-        table = side_features(item_features, item_col, interactions.items, "item_features")
-        interactions = replace(interactions, item_features={**interactions.item_features, **table})
-    # A data set of the package has settings of its own in a recipe, a data frame has not.
-    known = interactions.name if isinstance(data, Interactions) else ""
-    chosen = load_recipe(model, known, recipe, overrides, protocol=protocol)
-    experiment = Experiment.prepare(chosen, interactions, seed, {"frame": interactions.name})
+    columns = Columns(user_col, item_col, rating_col, time_col, text_col, duplicates)
+    chosen = recipe_for(data, model, recipe, overrides, protocol)
+    interactions = columns.read(data, model, name)
+    interactions = columns.with_features(interactions, user_features, item_features)
     console = Console(stderr=True, markup=False, quiet=not verbose)
-    for line in (interactions.describe(), *(f"  {note}" for note in experiment.interactions.notes)):
-        console.print(line, highlight=False, soft_wrap=True)
-    for note in notes_on(experiment, PYTHON):
-        warnings.warn(f"{interactions.name}: {note}", DataWarning, stacklevel=CALLER)
+    experiment = prepare(chosen, interactions, columns, seed, console)
     folder = tempfile.TemporaryDirectory(prefix="tfzoo-")
     with _progress(console, experiment) as on_epoch:
         record, place = run(experiment, Path(folder.name), on_epoch=on_epoch)

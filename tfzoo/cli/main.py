@@ -13,7 +13,6 @@ from types import ModuleType
 
 from tfzoo.cli.catalogue_options import add_catalogue_commands
 from tfzoo.cli.libraries import load_libraries
-from tfzoo.cli.memory import is_out_of_memory, out_of_memory
 from tfzoo.cli.mending import not_working, reinstall
 from tfzoo.cli.mode import finish_output, output_options, start_output
 from tfzoo.cli.options import again_options, click_options, device_options, reading_options, run_option
@@ -25,6 +24,7 @@ from tfzoo.cli.streams import flush, forget_output, make_printable
 from tfzoo.cli.tuning_options import add_tuning_command
 from tfzoo.cli.unknown import refuse_unknown
 from tfzoo.errors import StorageError, TfzooError
+from tfzoo.machine import is_out_of_memory, out_of_memory
 
 EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input."
 HINTS = {

@@ -15,11 +15,11 @@ def main(folder: Path, trials: int) -> int:
 
     load_libraries()
     from tfzoo.cli.common import configure_device, load_data
-    from tfzoo.cli.search_file import Search
-    from tfzoo.cli.tune import measuring, study_of
     from tfzoo.errors import TfzooError
     from tfzoo.experiment import Experiment
     from tfzoo.training.recipe import recorded_recipe
+    from tfzoo.tuning.search_file import Search
+    from tfzoo.tuning.searching import measuring, study_of
 
     try:
         search = Search.load(folder)

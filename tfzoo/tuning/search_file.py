@@ -45,9 +45,16 @@ class Search(BaseModel):
 
     @classmethod
     def of(
-        cls, recipe: Recipe, space: dict[str, Range], experiment: Experiment, folds: int | None, options: Any
+        cls,
+        recipe: Recipe,
+        space: dict[str, Range],
+        experiment: Experiment,
+        folds: int | None = None,
+        *,
+        precision: str = "float32",
+        device: str = "auto",
     ) -> Search:
-        """Describe the search that a command line asks for."""
+        """Describe a search; see the attributes."""
         return cls(
             recipe=recipe.model_dump(mode="json"),
             space=space,
@@ -55,8 +62,8 @@ class Search(BaseModel):
             data_fingerprint=experiment.data_fingerprint,
             seed=experiment.seed,
             folds=folds,
-            precision=options.precision,
-            device=options.device,
+            precision=precision,
+            device=device,
         )
 
     @classmethod

@@ -1,0 +1,107 @@
+"""What comes before any training in Python: data frames to interactions, keywords to settings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from tfzoo.api.frames import as_frame, side_features
+from tfzoo.api.wording import as_keywords
+from tfzoo.data.datasets.files import from_dataframe
+from tfzoo.data.interactions import Interactions
+from tfzoo.data_notes import PYTHON, notes_on
+from tfzoo.errors import DataWarning, UsageError
+from tfzoo.experiment import Experiment
+from tfzoo.models import model_info
+from tfzoo.tasks import get_task
+from tfzoo.training.recipe import load_recipe
+from tfzoo.training.settings import Recipe
+
+# From what warns through `prepare`, a public function and its two decorators to the line that called it.
+CALLER = 5
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a data frame are what, see `tfzoo.fit`."""
+
+    user_col: str
+    item_col: str
+    rating_col: str | None = None
+    time_col: str | None = None
+    text_col: str | None = None
+    duplicates: str | None = None
+
+    def read(self, data: Any, model: str, name: str) -> Interactions:
+        """Return the interactions in a data frame; interactions as they are.
+
+        Args:
+            data: see `tfzoo.fit`.
+            model: name of the model, which says whether ratings are needed, and pairs may repeat.
+            name: of the data.
+        """
+        if isinstance(data, Interactions):
+            return data
+        needs = get_task(model_info(model).task).needs
+        columns = asdict(self)
+        columns["rating_col"] = "rating" if self.rating_col is None else self.rating_col
+        columns["duplicates"] = self.duplicates or needs.duplicates
+        required = self.rating_col is not None or needs.rating
+        return from_dataframe(as_frame(data, "data"), rating_required=required, name=name, **columns)
+
+    def with_features(self, interactions: Interactions, users: Any, items: Any) -> Interactions:
+        """Return interactions with the side features of two data frames; None for none."""
+        if users is not None:
+            table = side_features(users, self.user_col, interactions.users, "user_features")
+            interactions = replace(interactions, user_features={**interactions.user_features, **table})
+        if items is not None:
+            table = side_features(items, self.item_col, interactions.items, "item_features")
+            interactions = replace(interactions, item_features={**interactions.item_features, **table})
+        return interactions
+
+
+def recipe_for(data: Any, model: str, recipe: object, overrides: list[str], protocol: str | None) -> Recipe:
+    """Return the resolved recipe of a model that recommends.
+
+    Raises:
+        UsageError: it is a model of clicks, or there are no such settings.
+    """
+    if get_task(model_info(model).task).needs.clicks:
+        raise UsageError(
+            f"'{model}' is a model of clicks, which recommends no lists; train it with 'tfzoo train'. "
+            "tfzoo.list_models() names others."
+        )
+    # A data set of the package has settings of its own in a recipe, a data frame has not.
+    known = data.name if isinstance(data, Interactions) else ""
+    return load_recipe(model, known, str(recipe), overrides, protocol=protocol)
+
+
+def prepare(
+    recipe: Recipe, interactions: Interactions, columns: Columns, seed: int, console: Console
+) -> Experiment:
+    """Divide the data, and show what is to be known of it.
+
+    Warns:
+        DataWarning: see `tfzoo.fit`.
+    """
+    experiment = Experiment.prepare(recipe, interactions, seed, source_of(interactions.name, columns))
+    for line in (interactions.describe(), *(f"  {note}" for note in experiment.interactions.notes)):
+        console.print(as_keywords(line), highlight=False, soft_wrap=True)
+    for note in notes_on(experiment, PYTHON):
+        warnings.warn(f"{interactions.name}: {note}", DataWarning, stacklevel=CALLER)
+    return experiment
+
+
+def source_of(name: str, columns: Columns) -> dict[str, Any]:
+    """Return what a record says of a data frame: its name, and which of its columns were read."""
+    return {"frame": name, **{key: value for key, value in asdict(columns).items() if value is not None}}
+
+
+def columns_of(data: Mapping[str, Any]) -> Columns:
+    """Return the columns that a record of `source_of` names; the usual ones where it names none."""
+    known = {key: data[key] for key in Columns.__dataclass_fields__ if key in data}
+    return Columns(**{"user_col": "user_id", "item_col": "item_id", **known})
