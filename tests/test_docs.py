@@ -12,6 +12,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tfzoo.models import list_models, registry
+from tfzoo.reporting.intervals import read_intervals
 from tfzoo.reporting.results import markdown
 from tfzoo.reporting.summary import load_records, summarise
 from tfzoo.reporting.verdicts import csv_text
@@ -23,7 +24,8 @@ PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rg
 
 def test_the_results_page_is_what_the_records_give():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert page == markdown(summarise(load_records([ROOT / "results"])))
+    known = read_intervals([ROOT / "results"])
+    assert page == markdown(summarise(load_records([ROOT / "results"])), known)
 
 
 def test_the_results_table_is_what_the_records_give():

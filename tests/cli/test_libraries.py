@@ -30,6 +30,7 @@ USES = {
     "info": ["pmf"],
     "plot": ["a"],
     "compare": ["a", "b"],
+    "significance": [],
     "pretrained": ["list"],
 }
 

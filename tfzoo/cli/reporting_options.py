@@ -9,7 +9,7 @@ from tfzoo.cli.options import Commands, data_option, device_options
 
 
 def add_reporting_commands(commands: Commands, exit_status: str) -> None:
-    """Add the commands ``results``, ``plot``, ``reproduce`` and ``compare``.
+    """Add the commands ``results``, ``plot``, ``reproduce``, ``compare`` and ``significance``.
 
     Args:
         commands: where to add them.
@@ -19,6 +19,7 @@ def add_reporting_commands(commands: Commands, exit_status: str) -> None:
     _plot(commands, exit_status)
     _reproduce(commands, exit_status)
     _compare(commands, exit_status)
+    _significance(commands, exit_status)
 
 
 def _results(commands: Commands, exit_status: str) -> None:
@@ -108,14 +109,33 @@ def _compare(commands: Commands, exit_status: str) -> None:
     parser = commands.add_parser(
         "compare",
         help="compare two trained runs on the same test cases",
-        description="Difference of two runs' metrics with a 95 % interval, by paired bootstrap.",
+        description="Difference of two runs' metrics with a 95 % interval, by a paired bootstrap of users. "
+        "Two folders of several seeds are compared over all that both have.",
         epilog=exit_status,
     )
-    parser.add_argument("first", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument("first", type=Path, metavar="RUN", help="folder of a run, or of its seeds")
     parser.add_argument("second", type=Path, metavar="RUN", help="folder of another run on the same split")
     parser.add_argument("--part", default="test", help="part of the split (default: test)")
     parser.add_argument("--seed", type=int, default=0, help="fixes the resamples (default: 0)")
     _runs_options(parser)
+
+
+def _significance(commands: Commands, exit_status: str) -> None:
+    parser = commands.add_parser(
+        "significance",
+        help="compare the ranked rows of tables, with intervals",
+        description="Keep the single test cases of records beside them, rebuilt from the trained models of "
+        "runs and from closed forms, and write the differences between the rows that are ranked together: "
+        "intervals by a paired bootstrap of users over all seeds, p values corrected for the comparisons "
+        "of a table.",
+        epilog=exit_status,
+    )
+    parser.add_argument("--dataset", metavar="NAME", help="rebuild test cases on this data set alone")
+    for name, what in (("results", "of collected records"), ("runs", "of trained models")):
+        parser.add_argument(
+            f"--{name}", type=Path, default=Path(name), help=f"folder {what} (default: {name})"
+        )
+    device_options(parser)
 
 
 def _runs_options(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from tfzoo.cli.main import main
 from tfzoo.cli.output import answer, mention, more, say
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.files import write_text
+from tfzoo.reporting.intervals import read_intervals
 from tfzoo.reporting.origin import refuse_changed_code, refuse_uncommitted
 from tfzoo.reporting.plan import Job, plan
 from tfzoo.reporting.results import markdown
@@ -67,7 +68,8 @@ def _write_tables(results: Path, docs: Path) -> None:
     records = load_records([results])
     refuse_uncommitted(records)
     summaries = summarise(records)
-    for name, text in (("results.md", markdown(summaries)), ("results.csv", csv_text(summaries))):
+    page = markdown(summaries, read_intervals([results]))
+    for name, text in (("results.md", page), ("results.csv", csv_text(summaries))):
         write_text(docs / name, text)
         say(f"Written: {docs / name}")
         more("written", docs / name)

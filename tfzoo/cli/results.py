@@ -10,6 +10,7 @@ from tfzoo.cli.display import print_comparison, print_summary
 from tfzoo.cli.output import more, say
 from tfzoo.cli.paths import is_export, runs_of
 from tfzoo.files import write_text
+from tfzoo.reporting.intervals import read_intervals
 from tfzoo.reporting.results import markdown, plotted_metric, tables_of
 from tfzoo.reporting.summary import Summary, collect, load_records, record_paths, summarise
 from tfzoo.reporting.table_plots import table_plots
@@ -28,9 +29,13 @@ def run(options: argparse.Namespace) -> None:
         for record in records:
             collect(record, options.collect)
         say(f"{len(records)} records copied to {options.collect}")
-    for path, write in ((options.markdown, markdown), (options.csv, csv_text)):
+    pages = (
+        (options.markdown, lambda: markdown(summaries, read_intervals(options.folders))),
+        (options.csv, lambda: csv_text(summaries)),
+    )
+    for path, text in pages:
         if path is not None:
-            write_text(path, write(summaries))
+            write_text(path, text())
             say(f"Written: {path}")
             more("written", path)
     if options.plots is not None:

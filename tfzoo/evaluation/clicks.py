@@ -50,8 +50,10 @@ class ClickEvaluator:
     def cases(self, part: str) -> Cases:
         """Return the log loss of every impression; AUC is of pairs, not of single ones."""
         label, logit = self._measured(part)
-        keys = np.stack([np.arange(len(label)), label.astype(np.int64)], axis=1)
-        return Cases("impressions", keys, {"log_loss": (log_losses(label, logit), mean_itself)})
+        # A click log need not say whose an impression is: each stands for itself.
+        number = np.arange(len(label))
+        keys = np.stack([number, label.astype(np.int64)], axis=1)
+        return Cases("impressions", keys, number, {"log_loss": (log_losses(label, logit), mean_itself)})
 
     def validate(self) -> dict[str, float]:
         """Return ``auc`` and ``log_loss`` of the validation part."""

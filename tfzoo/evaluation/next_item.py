@@ -86,7 +86,7 @@ class NextItemEvaluator:
         variants = self._split.variants
         events = variants[part] if part in variants else getattr(self._split, part)
         keys = np.stack([events.user_id, events.item_id], axis=1)
-        return Cases("events", keys, metrics)
+        return Cases("events", keys, _sessions(self._layouts[part]), metrics)
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation part."""
@@ -131,6 +131,14 @@ def _ranks(scores: tf.Tensor, column: tf.Tensor) -> tf.Tensor:
     rank = tf.math.count_nonzero(scores >= target[:, tf.newaxis], axis=1, dtype=tf.int32)
     finite = tf.math.is_finite(tf.reduce_sum(scores, axis=1))
     return tf.where(finite, tf.where(column < width, rank, width + 1), 0)
+
+
+def _sessions(layout: SessionLayout) -> NDArray[np.int64]:
+    """Return a number for the session of every case, int64 ``[n]``, in the order of the steps."""
+    slots = layout.reset.shape[1]
+    number = np.cumsum(layout.reset, axis=0) * slots + np.arange(slots)
+    found: NDArray[np.int64] = number[layout.active]
+    return found
 
 
 def _layout(part: Interactions, slots: int) -> SessionLayout:

@@ -78,7 +78,7 @@ class RankingEvaluator:
         width = self._split.train.num_items + 1
         pairs = part_of(self._split, part)
         keys = np.unique(pairs.user_id.astype(np.int64) * width + pairs.item_id)
-        return Cases("users", keys, metrics)
+        return Cases("users", keys, np.unique(pairs.user_id), metrics)
 
     def _hits(self, part: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         if part not in self._rankers:

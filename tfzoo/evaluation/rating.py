@@ -51,7 +51,7 @@ class RatingEvaluator:
         errors = np.clip(self._predict(pairs), *self._scale).astype(np.float64) - pairs.ratings
         keys = np.stack([pairs.user_id, pairs.item_id], axis=1)
         metrics = {"rmse": (np.square(errors), root), "mae": (np.abs(errors), mean_itself)}
-        return Cases("ratings", keys, metrics)
+        return Cases("ratings", keys, pairs.user_id, metrics)
 
     def _pairs(self, part: str) -> Interactions:
         variants = self._split.variants

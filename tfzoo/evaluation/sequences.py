@@ -78,7 +78,8 @@ class SequenceEvents:
     def cases(self, part: str) -> Cases:
         """Return the metrics of every event."""
         values, keys = self._measured(part)
-        return Cases("events", keys, {name: (each, mean_itself) for name, each in values.items()})
+        metrics = {name: (each, mean_itself) for name, each in values.items()}
+        return Cases("events", keys, keys[:, 0], metrics)
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the validation part."""

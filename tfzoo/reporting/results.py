@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tfzoo.models import list_models
+from tfzoo.reporting.intervals import Intervals, interval_lines
 from tfzoo.reporting.opening import opening
 from tfzoo.reporting.plan import list_tables, not_run
 from tfzoo.reporting.ranking import Comparison, comparisons
@@ -61,11 +62,12 @@ def tables_of(summaries: Sequence[Summary]) -> dict[tuple[str, str, str], list[S
     return dict(sorted(tables.items()))
 
 
-def markdown(summaries: Sequence[Summary]) -> str:
+def markdown(summaries: Sequence[Summary], intervals: Sequence[Intervals] = ()) -> str:
     """Return a Markdown page with one table per data set.
 
     Args:
         summaries: from `summarise`.
+        intervals: of the differences between ranked rows, from `read_intervals`.
     """
     tables = tables_of(summaries)
     compared = {key: comparisons(chosen, plotted_metric(chosen)) for key, chosen in tables.items()}
@@ -82,7 +84,9 @@ def markdown(summaries: Sequence[Summary]) -> str:
         "the printed figure is of another split, other training data or other settings than the recipe's, or",
         "the model is a reconstruction, because its paper could not be read in full.",
         "Rows are ranked, by their means alone, where they learned from equal data and have the same",
-        "seeds; all others of a table stand apart.",
+        "seeds; all others of a table stand apart. Where the test cases of two of them or more are kept, a",
+        "second table has their differences, by a paired bootstrap that draws users with all their cases",
+        "of all seeds (`tfzoo significance`); how another seed would train is not in its intervals.",
         "`results.csv` has every metric, its gap and the command that trains it again.",
         "",
         _effort(summaries),
@@ -98,6 +102,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
         lines += [f"Protocol: {protocol}.", "", f"Metrics: {definition}."]
         for comparison in compared[dataset, protocol, definition]:
             lines += ["", f"{comparison.title}.", "", *_table(comparison, metrics, printed)]
+            lines += interval_lines(comparison, intervals)
         metric = plotted_metric(chosen)
         for plot in table_plots(dataset, protocol, chosen, metric):
             lines += ["", f"![{plot.text}](plots/{plot.name}.png)"]
