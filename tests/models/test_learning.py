@@ -46,6 +46,14 @@ OPTIONS = {
     "caser": {"embedding_dim": 16, "dropout": 0.0, "horizontal_filters": 8},
     "narm": {"embedding_dim": 16, "dropout": 0.0, "embedding_dropout": 0.0},
     "sasrec": {"embedding_dim": 16, "dropout": 0.0},
+    # Hidden events are found in whole windows: in one of two events everyone's first one, too, is asked for.
+    "bert4rec": {
+        "history_length": 2,
+        "embedding_dim": 16,
+        "initial_stddev": 0.2,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    },
     **{
         name: {
             "field_sizes": (9, 7),
@@ -76,6 +84,9 @@ TRAINING = {
     "sequence": {"learning_rate": 0.03, "batch_size": 6, "epochs": 30},
     "click": {"learning_rate": 0.03, "batch_size": 12, "epochs": 40},
 }
+# By name, what else a model needs of the task and of training.
+OWN_TASK = {"bert4rec": {"stride": 1}}
+OWN_TRAINING = {"bert4rec": {"learning_rate": 0.01}}
 # Popular items are the same for everyone, and here all are equally popular; so are the biases of items.
 WITHOUT_TASTE = {"popularity", "baseline", "lr"}
 RANKING = [name for name in models_of("implicit", "reconstruction") if name not in WITHOUT_TASTE]
@@ -137,7 +148,8 @@ def learn(name):
     split, task_name = DATA[task_of(name)](), task_of(name)
     task_class, everything = get_task(task_name), split.train
     examples = examples_of(name)
-    task = task_class(task_class.Settings(**TASK[task_name], **examples))
+    asked = {**TASK[task_name], **examples, **OWN_TASK.get(name, {})}
+    task = task_class(task_class.Settings(**asked))
     keras.utils.set_random_seed(0)
     model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
     features = task.features(model, split, everything)
@@ -149,6 +161,7 @@ def learn(name):
     if model.trainable_variables:
         # Validation after every epoch would take longer than the steps.
         own = {**TRAINING[task_name], "patience": None, "jit_compile": False, "validate_every": 10}
+        own |= OWN_TRAINING.get(name, {})
         settings = TrainingSettings(**own)
         state = Trainer(model, task, features, split.train, settings, seed=0).fit(evaluator.validate)
         assert state.history[-1]["loss"] < state.history[0]["loss"]

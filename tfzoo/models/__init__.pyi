@@ -3,6 +3,7 @@ from tfzoo.models.adrs import ADRS as ADRS
 from tfzoo.models.autorec import IAutoRec as IAutoRec
 from tfzoo.models.autorec import UAutoRec as UAutoRec
 from tfzoo.models.baseline import Baseline as Baseline
+from tfzoo.models.bert4rec import BERT4Rec as BERT4Rec
 from tfzoo.models.caser import Caser as Caser
 from tfzoo.models.cdae import CDAE as CDAE
 from tfzoo.models.click_floors import FactorizationMachineClick as FactorizationMachineClick
