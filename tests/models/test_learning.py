@@ -39,24 +39,20 @@ OPTIONS = {
     "i-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "u-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "ease": {"l2": 1.0},
-    "gsasrec": {"embedding_dim": 16, "dropout": 0.0},
-    "gru": {"embedding_dim": 16, "dropout": 0.0},
-    "lstm": {"embedding_dim": 16, "dropout": 0.0},
-    "fmlp-rec": {"embedding_dim": 16, "dropout": 0.0, "initial_stddev": 0.1},
-    "caser": {"embedding_dim": 16, "dropout": 0.0, "horizontal_filters": 8},
-    "narm": {"embedding_dim": 16, "dropout": 0.0, "embedding_dropout": 0.0},
-    "sasrec": {"embedding_dim": 16, "dropout": 0.0},
-    **{
-        name: {
-            "field_sizes": (9, 7),
-            "dense_size": 0,
-            "initial_stddev": 0.1,
-            "hidden_units": (16,),
-            "dropout": 0.0,
-        }
-        for name in ("deepfm-click", "dnn")
+    "fmlp-rec": {"initial_stddev": 0.1},
+    "caser": {"horizontal_filters": 8},
+    "narm": {"embedding_dropout": 0.0},
+}
+# What models of a task are given of it, where they have such options.
+OF_TASK = {
+    "click": {
+        "field_sizes": (9, 7),
+        "dense_size": 0,
+        "initial_stddev": 0.1,
+        "hidden_units": (16,),
+        "dropout": 0.0,
     },
-    "fm": {"field_sizes": (9, 7), "dense_size": 0, "initial_stddev": 0.1},
+    "sequence": {"embedding_dim": 16, "dropout": 0.0},
 }
 TASK = {
     "rating": {"mask_target": False},
@@ -139,7 +135,10 @@ def learn(name):
     examples = examples_of(name)
     task = task_class(task_class.Settings(**TASK[task_name], **examples))
     keras.utils.set_random_seed(0)
-    model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
+    of_task = OF_TASK.get(task_name, {})
+    options = {key: value for key, value in of_task.items() if key in model_info(name).options}
+    options |= OPTIONS.get(name, {})
+    model = small(name, everything.num_users, everything.num_items, **options)
     features = task.features(model, split, everything)
     evaluator = build_evaluator(task, model, features, split)
     before = evaluator.evaluate("test")
