@@ -39,32 +39,22 @@ OPTIONS = {
     "i-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "u-autorec": {"l2": 0.0, "hidden_units": 24, "mean_rating": 3.5},
     "ease": {"l2": 1.0},
-    "gsasrec": {"embedding_dim": 16, "dropout": 0.0},
-    "gru": {"embedding_dim": 16, "dropout": 0.0},
-    "lstm": {"embedding_dim": 16, "dropout": 0.0},
-    "fmlp-rec": {"embedding_dim": 16, "dropout": 0.0, "initial_stddev": 0.1},
-    "caser": {"embedding_dim": 16, "dropout": 0.0, "horizontal_filters": 8},
-    "narm": {"embedding_dim": 16, "dropout": 0.0, "embedding_dropout": 0.0},
-    "sasrec": {"embedding_dim": 16, "dropout": 0.0},
+    "fmlp-rec": {"initial_stddev": 0.1},
+    "caser": {"horizontal_filters": 8},
+    "narm": {"embedding_dropout": 0.0},
     # Hidden events are found in whole windows: in one of two events everyone's first one, too, is asked for.
-    "bert4rec": {
-        "history_length": 2,
-        "embedding_dim": 16,
-        "initial_stddev": 0.2,
+    "bert4rec": {"history_length": 2, "initial_stddev": 0.2, "attention_dropout": 0.0},
+}
+# What models of a task are given of it, where they have such options.
+OF_TASK = {
+    "click": {
+        "field_sizes": (9, 7),
+        "dense_size": 0,
+        "initial_stddev": 0.1,
+        "hidden_units": (16,),
         "dropout": 0.0,
-        "attention_dropout": 0.0,
     },
-    **{
-        name: {
-            "field_sizes": (9, 7),
-            "dense_size": 0,
-            "initial_stddev": 0.1,
-            "hidden_units": (16,),
-            "dropout": 0.0,
-        }
-        for name in ("deepfm-click", "dnn")
-    },
-    "fm": {"field_sizes": (9, 7), "dense_size": 0, "initial_stddev": 0.1},
+    "sequence": {"embedding_dim": 16, "dropout": 0.0},
 }
 TASK = {
     "rating": {"mask_target": False},
@@ -151,7 +141,10 @@ def learn(name):
     asked = {**TASK[task_name], **examples, **OWN_TASK.get(name, {})}
     task = task_class(task_class.Settings(**asked))
     keras.utils.set_random_seed(0)
-    model = small(name, everything.num_users, everything.num_items, **OPTIONS.get(name, {}))
+    of_task = OF_TASK.get(task_name, {})
+    options = {key: value for key, value in of_task.items() if key in model_info(name).options}
+    options |= OPTIONS.get(name, {})
+    model = small(name, everything.num_users, everything.num_items, **options)
     features = task.features(model, split, everything)
     evaluator = build_evaluator(task, model, features, split)
     before = evaluator.evaluate("test")

@@ -6,7 +6,15 @@ from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.cosine_head import ScaleAndOffset, cosine_pair_head, cosine_rating_head, unit_length
 from tfzoo.layers.factorization_machine import FactorizationMachine
 from tfzoo.layers.feature_towers import feature_head, feature_tower
-from tfzoo.layers.fields import FieldEmbedding, NumberEmbedding, PairProducts, field_model
+from tfzoo.layers.field_models import (
+    click_model,
+    click_term,
+    embed_fields,
+    field_inputs,
+    field_model,
+    relu_layers,
+)
+from tfzoo.layers.fields import FieldEmbedding, NumberEmbedding, PairProducts
 from tfzoo.layers.gru_cell import BlockUniform, GRUStep, ItemScores
 from tfzoo.layers.histories import CausalAttention, Positions
 from tfzoo.layers.id_embedding import IdEmbedding, KnownIdPenalty
@@ -75,15 +83,19 @@ __all__ = [
     "TiedProjection",
     "WordTable",
     "catalogue_scores",
+    "click_model",
+    "click_term",
     "column_products",
     "cosine_pair_head",
     "cosine_rating_head",
     "dot_head",
     "dot_pair_head",
+    "embed_fields",
     "embedding_tower",
     "factor_tower",
     "feature_head",
     "feature_tower",
+    "field_inputs",
     "field_model",
     "gmf_head",
     "implicit_model",
@@ -92,6 +104,7 @@ __all__ = [
     "mlp_pair_head",
     "neighbour_model",
     "neumf_head",
+    "relu_layers",
     "row_tower",
     "self_attentive_states",
     "set_counts",

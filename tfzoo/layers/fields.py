@@ -1,4 +1,4 @@
-"""Models of fields: embeddings of categories and numbers, a factorisation machine, a network, one logit."""
+"""Layers over fields: embeddings of categories and numbers, and what is made of pairs of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
-
-from tfzoo.layers.tied import Bias
 
 
 @keras.saving.register_keras_serializable("tfzoo")
@@ -172,86 +170,3 @@ class PairProducts(layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return ``[B, 1]``."""
         return (input_shape[0], 1)
-
-
-def field_model(
-    name: str,
-    field_sizes: Sequence[int],
-    dense_size: int,
-    *,
-    linear: bool,
-    pairs: bool,
-    embedding_dim: int = 0,
-    hidden_units: Sequence[int] = (),
-    dropout: float = 0.0,
-    table_l2: float = 0.0,
-    dense_l2: float = 0.0,
-    initial_stddev: float = 0.01,
-) -> keras.Model:
-    """Build fields and numbers -> the probability of a click, a sum of parts in its logit.
-
-    Args:
-        name: of the model.
-        field_sizes: rows of each field of categories, row 0 for the unknown value included.
-        dense_size: number of numbers; 0 for none, and then there is no such input.
-        linear: a weight for each row and each number.
-        pairs: the inner products of all pairs of embeddings, as in a factorisation machine.
-        embedding_dim: length of the embeddings.
-        hidden_units: widths of the relu layers over all embeddings; empty for no network.
-        dropout: rate after each hidden layer.
-        table_l2: L2 on the whole tables of embeddings and weights, at every step.
-        dense_l2: L2 on the kernels of the network.
-        initial_stddev: standard deviation of the initial embeddings; the weights start at 0.
-
-    Returns:
-        ``{"fields": int32 [B, F], "dense": float32 [B, dense_size]}`` to ``{"click": float32 [B],
-        "logit": float32 [B]}``.
-    """
-    if not field_sizes and not dense_size:
-        raise ValueError("a model of clicks needs fields or numbers: field_sizes is empty and dense_size 0")
-    inputs = {}
-    if field_sizes:
-        inputs["fields"] = keras.Input((len(field_sizes),), dtype="int32", name="fields")
-    if dense_size:
-        inputs["dense"] = keras.Input((dense_size,), dtype="float32", name="dense")
-
-    def embedded(kind: str, width: int, initializer: Any) -> Any:
-        found = []
-        if field_sizes:
-            table = FieldEmbedding(field_sizes, width, table_l2, initializer, name=f"field_{kind}")
-            found.append(table(inputs["fields"]))
-        if dense_size:
-            vectors = NumberEmbedding(width, table_l2, initializer, name=f"number_{kind}")
-            found.append(vectors(inputs["dense"]))
-        return found[0] if len(found) == 1 else layers.Concatenate(axis=1)(found)
-
-    terms = []
-    if linear:
-        weights = layers.Activation("linear", dtype="float32")(embedded("weights", 1, "zeros"))
-        terms.append(ops.sum(weights, axis=1))
-    if pairs or hidden_units:
-        start = keras.initializers.RandomNormal(stddev=initial_stddev)
-        vectors = embedded("embeddings", embedding_dim, start)
-        if pairs:
-            terms.append(PairProducts(name="pairs")(vectors))
-        if hidden_units:
-            terms.append(_network(layers.Flatten()(vectors), hidden_units, dropout, dense_l2))
-    total = terms[0] if len(terms) == 1 else layers.Add(dtype="float32")(terms)
-    logit = ops.squeeze(Bias(dtype="float32", name="bias")(total), axis=-1)
-    logit = layers.Activation("linear", dtype="float32", name="logit")(logit)
-    click = layers.Activation("sigmoid", dtype="float32", name="click")(logit)
-    return keras.Model(inputs, {"click": click, "logit": logit}, name=name)
-
-
-def _network(hidden: Any, units: Sequence[int], dropout: float, l2: float) -> Any:
-    def regularizer() -> Any:
-        return keras.regularizers.L2(l2) if l2 else None
-
-    for number, width in enumerate(units, start=1):
-        name = f"hidden_{number}"
-        hidden = layers.Dense(width, "relu", kernel_regularizer=regularizer(), name=name)(hidden)
-        if dropout:
-            hidden = layers.Dropout(dropout)(hidden)
-    # The bias of all parts is one.
-    last = layers.Dense(1, use_bias=False, kernel_regularizer=regularizer(), name="network")
-    return layers.Activation("linear", dtype="float32")(last(hidden))

@@ -10,11 +10,13 @@ from tfzoo.models.click_floors import FactorizationMachineClick as Factorization
 from tfzoo.models.click_floors import FieldNetwork as FieldNetwork
 from tfzoo.models.click_floors import LogisticRegression as LogisticRegression
 from tfzoo.models.dcf import DCF as DCF
+from tfzoo.models.dcn_v2 import DCNV2 as DCNV2
 from tfzoo.models.deepconn import DeepCoNN as DeepCoNN
 from tfzoo.models.deepfm import DeepFM as DeepFM
 from tfzoo.models.deepfm_click import DeepFMClick as DeepFMClick
 from tfzoo.models.delcr import DELCR as DELCR
 from tfzoo.models.dlfcf import DLFCF as DLFCF
+from tfzoo.models.dlrm import DLRM as DLRM
 from tfzoo.models.dmf import DMF as DMF
 from tfzoo.models.dmf import DMFRating as DMFRating
 from tfzoo.models.ease import EASE as EASE
