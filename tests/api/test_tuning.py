@@ -70,7 +70,7 @@ def test_a_space_of_keywords_and_a_folder_that_goes_on(tune, tmp_path):
 def test_wrong_spaces_and_a_missing_extra_are_one_message(tune, monkeypatch):
     with pytest.raises(UsageError, match="Unknown setting 'lambda_2'"):
         tune(space={"lambda_2": [1]})
-    with pytest.raises(UsageError, match="space, 'builder__l2': .*a range needs low and a larger high"):
+    with pytest.raises(UsageError, match=r"space, 'builder__l2': .*a range needs low and a larger high"):
         tune(space={"l2": {"low": 5}})
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UsageError, match=r"pip install 'tfzoo\[tune\]'"):
