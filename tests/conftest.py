@@ -46,6 +46,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--all-models", action="store_true", help="ask all models what a sample is asked")
+    parser.addoption("--changed-since", metavar="COMMIT", help="ask it models that changed since COMMIT, too")
     # Its wheel is gigabytes, which is too much for every check.
     parser.addoption("--torch", action="store_true", help="also compare the models on Keras' torch backend")
 
@@ -70,6 +72,37 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+CHOSEN = pytest.StashKey()
+# A change of a layer touches most models; more than these would take checks of every change too long.
+MOST = 12
+
+
+def touched(config):
+    """Return the models beyond the sample that a change touches, those that it touches most first."""
+    commit = config.getoption("--changed-since")
+    if not commit:
+        return []
+    from tests.changed import changed_files, touched_models
+    from tests.zoo import SAMPLE
+
+    return [name for name in touched_models(changed_files(commit)) if name not in SAMPLE]
+
+
+def chosen_models(config):
+    """Return the models beyond the sample that are asked."""
+    if CHOSEN not in config.stash:
+        everything = config.getoption("--all-models")
+        config.stash[CHOSEN] = set(registry.list_models() if everything else touched(config)[:MOST])
+    return config.stash[CHOSEN]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say what a change touches and is not asked all the same."""
+    left = [] if config.getoption("--all-models") else touched(config)[MOST:]
+    if left:
+        terminalreporter.write_line(f"Touched by the change, but left to --all-models: {', '.join(left)}")
+
+
 def pytest_collection_finish():
     """Leave what was imported out of every later collection of garbage."""
     gc.freeze()
@@ -78,6 +111,11 @@ def pytest_collection_finish():
 def pytest_runtest_setup(item):
     if item.get_closest_marker("slow") and not item.config.getoption("--runslow"):
         pytest.skip("slow; runs with --runslow")
+    matrix = item.get_closest_marker("matrix")
+    if matrix and not chosen_models(item.config).issuperset(matrix.args):
+        pytest.skip("no model of the sample; runs with --all-models, or --changed-since if it changed")
+    if item.get_closest_marker("whole") and not item.config.getoption("--all-models"):
+        pytest.skip("trains a recipe to its end; runs with --runslow --all-models")
     if item.get_closest_marker("data") and not os.environ.get("TFZOO_DATA_DIR"):
         if os.environ.get("CI"):
             pytest.fail("TFZOO_DATA_DIR is not set; CI must run the tests on real data.", pytrace=False)
@@ -97,12 +135,17 @@ def _default_precision():
 
 
 @pytest.fixture(scope="session")
-def model_names(request):
-    """The models for tests that save and load many at once: all of them with --runslow."""
-    from tests.zoo import SAMPLE
-    from tfzoo.models import list_models
+def chosen(request):
+    """The models that a test asks beside its own sample, see `tests.zoo.sampled`."""
+    return chosen_models(request.config)
 
-    return list_models() if request.config.getoption("--runslow") else sorted(SAMPLE)
+
+@pytest.fixture(scope="session")
+def model_names(chosen):
+    """The models for tests that save and load many at once."""
+    from tests.zoo import SAMPLE
+
+    return sorted({*SAMPLE, *chosen})
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.zoo import sampled
 from tfzoo.cli.main import build_parser
 from tfzoo.data import download
 from tfzoo.data.datasets import load_dataset
@@ -65,7 +66,7 @@ def few_users(part):
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.parametrize(("model", "recipe"), RECIPES)
+@pytest.mark.parametrize(("model", "recipe"), sampled(RECIPES))
 def test_every_recipe_trains_on_a_fresh_machine(ml_100k, tmp_path, model, recipe):
     pretrains = load_recipe(model, "ml-100k", recipe).pretraining is not None
     short = (*SHORT, "pretraining.training.epochs=1") if pretrains else SHORT

@@ -11,7 +11,7 @@ import pytest
 
 import tfzoo
 from tests.places import seed_of
-from tests.zoo import sampled
+from tests.zoo import quick
 from tfzoo import pretrained, pretrained_build
 from tfzoo.cli import main
 from tfzoo.cli.common import reopen
@@ -24,7 +24,7 @@ from tfzoo.training.record import RunRecord
 
 SHIPPED = sorted(folder.name for folder in pretrained.SHIPPED.iterdir() if folder.is_dir())
 # One of each task by default; the others with --runslow.
-MEASURED = sampled(SHIPPED, ("pmf-ml-100k", "gmf-ml-100k", "mult-vae-ml-100k"))
+MEASURED = quick(SHIPPED, ("pmf-ml-100k", "gmf-ml-100k", "mult-vae-ml-100k"))
 SMALL = "pmf-ml-100k"
 
 

@@ -1,5 +1,7 @@
 """What the tests over all registered models share: which are tried, small ones, tables."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -26,28 +28,44 @@ def examples_of(name):
     return {"examples": load_recipe(name, "small").task["examples"]} if task_of(name) == "sequence" else {}
 
 
-# One of each kind, for tests of properties that all models share; the others run with --runslow.
+# One of each kind, by task, inputs and step, for properties that all models share; a test keeps it so. The
+# others run with --all-models, and with --changed-since where they changed.
 SAMPLE = (
+    "adrs",
     "biased-mf",
+    "caser",
+    "cdae",
     "deepconn",
-    "deepfm",
     "deepfm-click",
     "dmf",
     "ease",
     "edrs",
+    "edrs-woe",
     "gru4rec",
     "item-knn-rating",
     "mult-vae",
     "neumf",
-    "nnmf",
+    "recvae",
     "sasrec",
     "svdpp",
 )
 
 
-def sampled(names, sample=SAMPLE):
-    """Return test parameters of which those that are not in the sample are slow."""
-    return [pytest.param(name, marks=() if name in sample else pytest.mark.slow) for name in names]
+def kind_of(name):
+    """Return what a model of the sample stands for: the task, the inputs without their side, and the step."""
+    inputs = frozenset(re.sub("^(user|item)_|_[0-9]+$", "", one) for one in build(name).input)
+    return task_of(name), inputs, model_info(name).step
+
+
+def sampled(cases, sample=SAMPLE):
+    """Return test parameters that are models, or begin with one: those beyond the sample run by an option."""
+    rows = [(case,) if isinstance(case, str) else case for case in cases]
+    return [pytest.param(*row, marks=() if row[0] in sample else pytest.mark.matrix(row[0])) for row in rows]
+
+
+def quick(cases, few):
+    """Return test parameters of which those that are not among a few are slow."""
+    return [pytest.param(case, marks=() if case in few else pytest.mark.slow) for case in cases]
 
 
 def models_of(*tasks):

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tfzoo
 from tests.patience import PATIENCE
 from tests.places import seed_of
-from tests.zoo import sampled
+from tests.zoo import quick
 from tfzoo import runs
 from tfzoo.cli import main
 from tfzoo.models import list_models, model_info
@@ -228,7 +228,7 @@ def test_a_recipe_of_ones_own(here):
     assert record.parameters == 3 * (31 + 21)
 
 
-@pytest.mark.parametrize("precision", sampled(["mixed_float16", "mixed_bfloat16"], ("mixed_bfloat16",)))
+@pytest.mark.parametrize("precision", quick(["mixed_float16", "mixed_bfloat16"], ("mixed_bfloat16",)))
 def test_mixed_precision(here, precision, capsys):
     overrides = (*FAST, "training.checkpoint_seconds=0", "builder.tower_units=[8, 4]")
     overrides += ("builder.rating_activation=null", "builder.mean_rating=auto")

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 
 from tests.places import seed_of
-from tests.zoo import sampled
+from tests.zoo import quick
 from tfzoo.cli import main
 from tfzoo.serving.client import LocalClient
 from tfzoo.training.record import RunRecord
 
 FAST = {
-    "gmf": ("training.epochs=2", "training.batch_size=32"),
+    "gmf": ("training.epochs=2", "training.batch_size=32", "training.jit_compile=false"),
     "ease": (),
     "mult-vae": ("training.epochs=2", "builder.hidden_units=[]", "builder.latent_dim=3"),
-    "gru4rec": ("training.epochs=2", "training.batch_size=4", "split.test_seconds=4000", "task.n_sample=8"),
+    "gru4rec": (
+        *("training.epochs=2", "training.batch_size=4", "training.jit_compile=false"),
+        *("split.test_seconds=4000", "task.n_sample=8"),
+    ),
 }
 
 
@@ -36,7 +39,7 @@ def train(model, log, *options):
     return main(["train", "--model", model, "--data", str(log), *columns, *settings, *options])
 
 
-@pytest.mark.parametrize("model", sampled(FAST, ("gmf", "gru4rec")))
+@pytest.mark.parametrize("model", quick(FAST, ("gmf", "gru4rec")))
 def test_train_evaluate_and_recommend_without_ratings(model, log, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert train(model, log) == 0

@@ -18,7 +18,7 @@ from tfzoo.models import list_models
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = "biased-mf-ml-100k"
-# Those that differ most in what they are made of; all of them with --runslow.
+# Those that differ most in what they are made of.
 FEW = ("edrs", "gru4rec", "sasrec", "user-knn")
 
 
@@ -49,10 +49,9 @@ def on(backend, *arguments):
 
 
 @pytest.fixture(scope="module")
-def on_tensorflow(request, tmp_path_factory):
+def on_tensorflow(chosen, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorflow")
-    names = list_models() if request.config.getoption("--runslow") else FEW
-    return {name: exercise(name, folder) for name in names}
+    return {name: exercise(name, folder) for name in sorted({*FEW, *chosen})}
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

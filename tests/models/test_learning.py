@@ -1,4 +1,4 @@
-"""Every registered model learns a tiny data set with its task, trainer and evaluator."""
+"""Registered models learn a tiny data set with their task, trainer and evaluator."""
 
 import keras
 import numpy as np
@@ -179,7 +179,7 @@ def test_training_finds_the_items_of_a_group(name):
 
 # What is counted in sessions does not know which of two items is first.
 @pytest.mark.parametrize(
-    "name", [name for name in models_of("next-item", "sequence") if not name.startswith("session-")]
+    "name", sampled(name for name in models_of("next-item", "sequence") if not name.startswith("session-"))
 )
 def test_training_finds_the_next_item(name):
     before, after = learn(name)
@@ -187,7 +187,7 @@ def test_training_finds_the_next_item(name):
     assert after["recall@1"] > 0.95
 
 
-@pytest.mark.parametrize("name", CLICK)
+@pytest.mark.parametrize("name", sampled(CLICK))
 def test_training_tells_clicks(name):
     before, after = learn(name)
     assert before["log_loss"] > 0.5

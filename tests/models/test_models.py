@@ -12,8 +12,10 @@ from tests.patience import PATIENCE
 from tests.zoo import (
     NUM_ITEMS,
     NUM_USERS,
+    SAMPLE,
     build,
     call,
+    kind_of,
     models_of,
     random_inputs,
     sampled,
@@ -130,6 +132,11 @@ def test_every_models_size_is_tested():
     assert counted
     missing = [name for name in list_models() if not any(f'"{name}"' in text for text in counted)]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_the_sample_has_a_model_of_each_kind():
+    assert {kind_of(name) for name in SAMPLE} == {kind_of(name) for name in list_models()}
 
 
 def test_the_small_options_are_smaller_than_the_defaults():

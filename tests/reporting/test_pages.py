@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import keras
 import pytest
 
+from tests.zoo import quick
 from tfzoo.cli.main import build_parser
 from tfzoo.data.datasets import load_dataset
 from tfzoo.data.datasets.registry import by_hand
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "models"
 QUICK = ("edrs", "gru4rec", "ease")
 STALE = "write the pages again: tfzoo pages"
-EVERY = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in list_models()]
+EVERY = quick(list_models(), QUICK)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.serving.cpp_replay import CannotCompileError, program
-from tests.serving.keras_truth import ID_TYPES, RANKING_MODELS, UNTRAINED, export, small_model
+from tests.serving.keras_truth import ID_TYPES, INDEXED, RANKING_MODELS, UNTRAINED, export, small_model
 from tests.serving.questions import Served
 from tests.serving.served import TEXTS, export_numbers, export_texts
 from tfzoo.data.vocabulary import Vocabulary
@@ -30,10 +30,10 @@ def train(toy):
 
 
 @pytest.fixture(scope="session")
-def exported_models(train, tmp_path_factory):
-    """Return every model by its name, and the folder of its export."""
+def exported_models(train, model_names, tmp_path_factory):
+    """Return models by their names, and the folders of their exports."""
     folder = tmp_path_factory.mktemp("exports")
-    models = {name: small_model(name, train) for name in RANKING_MODELS}
+    models = {name: small_model(name, train) for name in RANKING_MODELS if name in {*model_names, *INDEXED}}
     return models, {name: export(name, model, train, folder / name) for name, model in models.items()}
 
 
@@ -53,7 +53,7 @@ def compiled_program():
 
 @pytest.fixture(scope="session")
 def served_models(compiled_program, exported_models, train):
-    """Return the export of every model."""
+    """Return the exports of `exported_models`."""
     models, folders = exported_models
     return {name: Served(name, models[name], train, folders[name]) for name in models}
 
@@ -79,9 +79,9 @@ def served_by_id_types(compiled_program, train, tmp_path_factory):
 @pytest.fixture(scope="session")
 def served_with_index(compiled_program, exported_models, train, tmp_path_factory):
     """Return exports that find items through each kind of index, all partitions looked at."""
-    settings = {"gmf": IndexSettings("exact"), "biased-mf": IndexSettings("ivf", partitions=4, probes=4)}
+    settings = IndexSettings("exact"), IndexSettings("ivf", partitions=4, probes=4)
     made = {}
-    for name, index in settings.items():
+    for name, index in zip(INDEXED, settings, strict=True):
         model = exported_models[0][name]
         version = export(name, model, train, tmp_path_factory.mktemp(index.kind), index=index)
         made[index.kind] = Served(name, model, train, version)

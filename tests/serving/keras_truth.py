@@ -1,4 +1,4 @@
-"""Small exports of every model, and what Keras gives for them from inputs that are made here."""
+"""Small exports of models, and what Keras gives for them from inputs that are made here."""
 
 import keras
 import numpy as np
@@ -15,6 +15,8 @@ BLANK_SCORE = -1e9
 UNTRAINED = "film-05"
 # Models of clicks rank nothing; their exports are tested in a file of their own.
 RANKING_MODELS = [name for name in list_models() if task_of(name) != "click"]
+# Models whose scores are inner products, exported with an index too.
+INDEXED = ("gmf", "biased-mf")
 HISTORY_TASKS = ("reconstruction", "next-item", "sequence")
 # Models that are also exported with other ids, and the types of their user and item ids.
 ID_TYPES = {"ease": ("string", "int64"), "biased-mf": ("int64", "int64"), "gru4rec": ("string", "string")}

@@ -74,8 +74,8 @@ def train():
 
 
 @pytest.fixture(scope="module")
-def models():
-    return {name: build(name, 3, 0.4, **OPTIONS.get(name, {})) for name in list_models()}
+def models(model_names):
+    return {name: build(name, 3, 0.4, **OPTIONS.get(name, {})) for name in (*model_names, "pmf")}
 
 
 @pytest.fixture(scope="module", params=EVERY_FORMAT)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.zoo import build, models_of, sampled
+from tests.zoo import build, models_of, quick
 from tfzoo.data.splits import Split
 from tfzoo.errors import UsageError
 from tfzoo.serving.client import LocalClient
@@ -17,7 +17,7 @@ from tfzoo.serving.index import IndexSettings
 from tfzoo.tasks import get_task
 
 # One model for each kind of head, and one whose answer for a pair is a probability.
-MODELS = sampled(["pmf", "biased-mf", "dcf", "gmf", "bmf", "bpr-mf"], ("biased-mf", "gmf"))
+MODELS = quick(["pmf", "biased-mf", "dcf", "gmf", "bmf", "bpr-mf"], ("biased-mf", "gmf"))
 USERS, UNKNOWN = [100, 107, 303], 5
 
 

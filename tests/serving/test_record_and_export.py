@@ -7,7 +7,7 @@ import pytest
 
 from tests.serving.answered import event_lists, list_figures, rating_figures, sampled_lists, user_lists
 from tests.serving.keras_truth import export
-from tests.zoo import models_of, sampled, task_of
+from tests.zoo import models_of, quick, sampled, task_of
 from tfzoo.cli import main
 from tfzoo.cli.common import reopen
 from tfzoo.data.splits import Negatives, Split
@@ -92,12 +92,13 @@ def keeping(exported_models, train, tmp_path_factory):
     """Exports of the models of sessions whose lists keep the items of a history."""
     return {
         name: export(name, exported_models[0][name], train, tmp_path_factory.mktemp(name), exclude_seen=False)
-        for name in models_of("next-item", "sequence")
+        for name in exported_models[0]
+        if task_of(name) in ("next-item", "sequence")
     }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models_of("rating", "review-rating"))
+@pytest.mark.parametrize("name", sampled(models_of("rating", "review-rating")))
 def test_errors(exported_models, split, name):
     models, folders = exported_models
     found = rating_figures(LocalClient(folders[name]), split.test, (1.0, 5.0))
@@ -105,7 +106,7 @@ def test_errors(exported_models, split, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models_of("implicit", "reconstruction", "sequence"))
+@pytest.mark.parametrize("name", sampled(models_of("implicit", "reconstruction", "sequence")))
 def test_lists(exported_models, split, name):
     models, folders = exported_models
     client, full = LocalClient(folders[name]), replace(split, negatives={})
@@ -118,7 +119,7 @@ def test_lists(exported_models, split, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models_of("implicit", "reconstruction"))
+@pytest.mark.parametrize("name", sampled(models_of("implicit", "reconstruction")))
 def test_sampled_lists(exported_models, split, name):
     models, folders = exported_models
     lists = sampled_lists(LocalClient(folders[name]), split)
@@ -126,7 +127,7 @@ def test_sampled_lists(exported_models, split, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models_of("next-item", "sequence"))
+@pytest.mark.parametrize("name", sampled(models_of("next-item", "sequence")))
 def test_events(exported_models, keeping, split, name):
     options = {} if task_of(name) == "next-item" else {"measure": "events"}
     repeats = repeating(split)
@@ -175,7 +176,7 @@ def log(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("model", sampled(RUNS, ("popularity", "gru4rec", "sasrec")))
+@pytest.mark.parametrize("model", quick(RUNS, ("popularity", "gru4rec", "sasrec")))
 def test_the_figures_of_a_run(model, log, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [text for setting in RUNS[model] for text in ("--set", setting)]

@@ -20,6 +20,7 @@ from tests.serving.cpp_replay import (
 from tests.serving.fuzz import Fuzzer
 from tests.serving.keras_truth import ID_TYPES, RANKING_MODELS, UNTRAINED
 from tests.serving.questions import BLANK, UNKNOWN, Row, check_answer, tensors
+from tests.zoo import sampled
 from tfzoo.serving.index import INDEXES
 from tfzoo.serving.warmup import WARMUP_FILE, prediction_log
 
@@ -97,13 +98,13 @@ def test_the_rows_ask_what_they_seem_to_ask(train):
     assert (train.num_users, int(train.items.lookup("no such id"))) == (30, 0)
 
 
-@pytest.mark.parametrize("name", RANKING_MODELS)
+@pytest.mark.parametrize("name", sampled(RANKING_MODELS))
 def test_every_signature_of_every_model_answers_as_keras(served_models, replayed, name):
     assert set(served_models[name].signatures()) >= {"serving_default", "recommend"}
     check_all(served_models[name], replayed)
 
 
-@pytest.mark.parametrize("name", RANKING_MODELS)
+@pytest.mark.parametrize("name", sampled(RANKING_MODELS))
 def test_the_warm_up_requests_of_every_model_are_answered(served_models, replayed, name):
     check_warm_up(served_models[name], replayed)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.zoo import SMALL, models_of, task_of
+from tests.zoo import SMALL, models_of, sampled, task_of
 from tfzoo.data.click_log import ClickLog
 from tfzoo.data.click_splits import click_split
 from tfzoo.data.pipelines import BatchPlan
@@ -132,7 +132,7 @@ def eagerly():
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", sampled(list_models()))
 def test_nothing_moves_with_the_test_part(name, toy):
     assert not moved(name, toy)
 

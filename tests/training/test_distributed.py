@@ -17,7 +17,7 @@ import tensorflow as tf
 from tests.patience import PATIENCE
 from tests.reliability.harness import write_ratings
 from tests.training.mirrored_child import CASES
-from tests.zoo import sampled
+from tests.zoo import quick
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.models import create_model
 from tfzoo.tasks import NextItemTask, RatingTask
@@ -41,7 +41,7 @@ def mirrored(request):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("case", sampled(CASES, QUICK))
+@pytest.mark.parametrize("case", quick(CASES, QUICK))
 def test_two_devices_take_the_steps_of_one(mirrored, case):
     found = mirrored[case]
     assert found["devices"] == {"replicas": 2, "workers": 1}
