@@ -182,7 +182,8 @@ def test_the_evaluator_is_the_tasks(toy):
     ],
 )
 def test_users_of_whom_nothing_is_known_are_refused(toy, model, kind, message):
-    recipe = load_recipe(model, "toy", overrides=[f"split.kind={kind}", "split.test_seconds=600"])
+    seconds = ["split.test_seconds=600"] if kind == "sessions" else []
+    recipe = load_recipe(model, "toy", overrides=[f"split.kind={kind}", *seconds])
     with pytest.raises(UsageError, match=message):
         Experiment.prepare(recipe, toy, 0)
     if kind == "strong-generalization":

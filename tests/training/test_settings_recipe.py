@@ -118,6 +118,43 @@ def test_the_values_of_a_recipe_win_over_its_protocol(recipe_file):
     assert (changed.split.leave, changed.split.negatives) == (3, None)
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["split.folds=3"],
+        ["split.kind=random", "split.folds=3"],
+        ["split.folds=3", "split.kind=random"],
+        ["split.kind=leave-out", "split.ratios=[0.8, 0.1, 0.1]"],
+        ["split.name=u1"],
+    ],
+)
+def test_a_setting_that_the_kind_of_split_does_not_read_is_refused(overrides, recipe_file):
+    (group,) = {text.split("=")[0] for text in overrides} - {"split.kind"}
+    message = (
+        rf"'{group}' is of the kind .*, and split\.kind is (random|leave-out), which reads (ratios|leave)"
+    )
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "toy", overrides=overrides)
+    values = {}
+    for key, value in (text.removeprefix("split.").split("=") for text in overrides):
+        values[key] = yaml.safe_load(value)
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "toy", recipe_file({"split": values}))
+    with pytest.raises(UsageError, match=message):
+        load_recipe("pmf", "toy", recipe_file({"datasets": {"toy": {"split": values}}}))
+
+
+def test_what_is_said_of_one_kind_of_split_stays_where_another_is_chosen(recipe_file):
+    said = recipe_file(
+        {"split": {"ratios": [0.8, 0.1, 0.1]}, "datasets": {"toy": {"split": {"kind": "per-user"}}}}
+    )
+    assert load_recipe("pmf", "toy", said).split.ratios == (0.8, 0.1, 0.1)
+    chosen = load_recipe("pmf", "other", said, overrides=["split.kind=k-fold", "split.folds=3"]).split
+    assert (chosen.kind, chosen.folds) == ("k-fold", 3)
+    # What earlier versions wrote of a random split: the first fold.
+    assert load_recipe("pmf", "toy", overrides=["split.fold=0", "split.leave=1"]).split.kind == "random"
+
+
 def test_no_model_is_refitted_with_held_out_users():
     for model in ("popularity", "item-knn", "ease"):
         assert load_recipe(model, "ml-1m").training.refit
@@ -283,7 +320,7 @@ def test_an_empty_file_gives_the_defaults(recipe_file):
         ("training.restore_best=false", "training", "restore_best", False),
         ("training.schedule=cosine", "training", "schedule", "cosine"),
         ("split.ratios=[0.8, 0.1, 0.1]", "split", "ratios", (0.8, 0.1, 0.1)),
-        ("split.name=u1", "split", "name", "u1"),
+        ("split.kind=given", "split", "kind", "given"),
         ("filter.min_rating=4", "filter", "min_rating", 4.0),
         ("training.refit=true", "training", "refit", True),
         (" training.epochs =3", "training", "epochs", 3),

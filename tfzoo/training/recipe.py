@@ -17,7 +17,7 @@ from tfzoo.models import ModelInfo, model_info
 from tfzoo.models.registry import check_options
 from tfzoo.problems import PROBLEMS, automatic_arguments
 from tfzoo.training.changes import changed_settings
-from tfzoo.training.settings import Recipe, Reported, is_number, parse
+from tfzoo.training.settings import Recipe, Reported, is_number, parse, require_read
 from tfzoo.training.yaml_text import parse_yaml, read_yaml
 
 AUTO = "auto"
@@ -90,19 +90,42 @@ def load_recipe(
     info = model_info(model)
     name, values = _values(info, dataset, recipe, protocol)
     where = f"recipe '{name}' of {model}"
+    # A protocol replaces what the recipe says of the split.
+    own = {} if protocol is not None else _read(info, recipe)[1]
     overrides, of_package = list(overrides), recipe
     if _is_file(recipe) and Path(recipe).stem in list_recipes(model):
         # A file of one's own that is named as a recipe of the package is a change of that.
         of_package = Path(recipe).stem
     if not overrides and of_package == recipe:
-        return _check(info, values, where)
+        settings = _check(info, values, where)
+        _check_split(info, own, dataset, (), settings)
+        return settings
     base = values if of_package == recipe else _values(info, dataset, of_package, protocol)[1]
     base = copy.deepcopy(base)
     for override in overrides:
         _override(values, override)
     changed = _check(info, values, where)
+    _check_split(info, own, dataset, overrides, changed)
     changes = changed_settings(_check(info, base, where), changed)
     return changed.model_copy(update={"changes": changes})
+
+
+def _check_split(
+    info: ModelInfo, own: dict[str, Any], dataset: str, overrides: Iterable[str], settings: Recipe
+) -> None:
+    """Refuse what a recipe or the overrides say of a split that its kind does not read.
+
+    What is said of one kind may stay in a recipe where a data set or an override has another kind.
+    """
+    overridden: dict[str, Any] = {}
+    for override in overrides:
+        _override(overridden, override)
+    of_dataset = (own.get("datasets") or {}).get(dataset) or {}
+    groups = [one.get("split") or {} for one in (own, of_dataset, overridden)]
+    for number, group in enumerate(groups):
+        replaced = any("kind" in later for later in groups[number + 1 :])
+        if "kind" in group or not replaced:
+            require_read(group, settings.split.kind, f"recipe '{settings.name}' of {info.name}")
 
 
 def recorded_recipe(values: dict[str, Any], where: str) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -154,6 +155,54 @@ class SplitSettings(Settings):
     test_seconds: Count = 86_400
     cold: Literal["keep", "drop"] = "keep"
     oversample: Count = 1
+
+    @property
+    def read(self) -> dict[str, Any]:
+        """The settings that a split of this kind reads, as JSON values."""
+        values = self.model_dump(mode="json")
+        return {name: value for name, value in values.items() if name in _names_read(self.kind)}
+
+
+# What each kind of split reads beside what all of them read. Records hold the whole group, so that a setting
+# that is not read is refused where it is stated, and not where it is kept.
+SPLIT_READS = {
+    "random": ("ratios",),
+    "chronological": ("ratios",),
+    "per-user": ("ratios",),
+    "leave-out": ("leave", "negatives"),
+    "strong-generalization": ("held_out_users",),
+    "sessions": ("test_seconds", "validation"),
+    "k-fold": ("folds", "fold", "validation"),
+    "given": ("name", "validation"),
+}
+SPLITS_READ = ("kind", "cold", "oversample")
+
+
+def _names_read(kind: str) -> tuple[str, ...]:
+    return (*SPLITS_READ, *SPLIT_READS[kind])
+
+
+def require_read(stated: Mapping[str, Any], kind: str, where: str) -> None:
+    """Refuse settings of a split that its kind does not read.
+
+    Args:
+        stated: settings by name, as someone gave them; one at its default says nothing.
+        kind: of the split, where they state none themselves.
+        where: what to name in messages.
+
+    Raises:
+        UsageError: such as folds of a random split; the message names the kinds that read the setting.
+    """
+    kind = stated.get("kind", kind)
+    # The first fold was a default once, which recipes of then state.
+    unsaid = [*SplitSettings().model_dump(mode="json").items(), ("fold", 0)]
+    for name, value in stated.items():
+        if name not in _names_read(kind) and (name, value) not in unsaid:
+            kinds = " or ".join(one for one, names in SPLIT_READS.items() if name in names)
+            raise UsageError(
+                f"{where}: 'split.{name}' is of the kind {kinds}, and split.kind is {kind}, which reads "
+                f"{' and '.join(SPLIT_READS[kind])}. Leave it out, or change split.kind."
+            )
 
 
 class TrainingSettings(Settings):
