@@ -25,6 +25,7 @@ _HOMES = {
     "load_pretrained": "tfzoo.pretrained",
     "load_recipe": "tfzoo.training.recipe",
     "models": "tfzoo.models",
+    "retrieval_vectors": "tfzoo.models.retrieval",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

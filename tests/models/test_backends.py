@@ -104,6 +104,8 @@ model, (users, items) = tfzoo.load_pretrained("{SHIPPED}", with_vocabulary=True)
 assert len(users), len(items)
 found = model.predict(dict(np.load(sys.argv[1])), verbose=0)
 np.savez(sys.argv[2], **found)
+vectors = tfzoo.retrieval_vectors(model)
+assert vectors.users.shape[0] == len(users) + 1 and vectors.items.shape[0] == len(items) + 1
 assert rmse(np.array([1.0]), np.array([3.0])) == 2
 assert float(SquaredError()(np.ones([2]), np.zeros([2]))) == 1
 assert "edrs" in tfzoo.list_models()
