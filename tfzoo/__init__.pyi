@@ -1,5 +1,7 @@
 # Written by scripts/write_stubs.py.
 __version__: str
+from tfzoo import losses as losses
+from tfzoo import metrics as metrics
 from tfzoo import models as models
 from tfzoo.api import FittedModel as FittedModel
 from tfzoo.api import TunedSettings as TunedSettings
