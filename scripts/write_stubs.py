@@ -13,9 +13,10 @@ HEAD = "# Written by scripts/write_stubs.py.\n"
 
 def stubs() -> dict[Path, str]:
     """Return path -> text of every stub."""
-    package = {name: home for name, home in tfzoo._HOMES.items() if name != "models"}
-    lines = [f"from {home} import {name} as {name}" for name, home in package.items()]
-    lines += ["from tfzoo import models as models", "__version__: str"]
+    modules = {name: "tfzoo" for name, home in tfzoo._HOMES.items() if home == f"tfzoo.{name}"}
+    homes = {**tfzoo._HOMES, **modules}
+    lines = [f"from {home} import {name} as {name}" for name, home in homes.items()]
+    lines.append("__version__: str")
     # What a package other than this one registers is known at run time alone.
     models = [
         f"from {builder.__module__} import {name} as {name}"

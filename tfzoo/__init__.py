@@ -24,7 +24,10 @@ _HOMES = {
     "list_pretrained": "tfzoo.pretrained",
     "load_pretrained": "tfzoo.pretrained",
     "load_recipe": "tfzoo.training.recipe",
+    "losses": "tfzoo.losses",
+    "metrics": "tfzoo.metrics",
     "models": "tfzoo.models",
+    "retrieval_vectors": "tfzoo.models.retrieval",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])
@@ -37,7 +40,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tfzoo' has no attribute {name!r}")
     module = import_module(_HOMES[name])
-    return module if name == "models" else getattr(module, name)
+    return module if module.__name__ == f"tfzoo.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

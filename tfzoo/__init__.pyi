@@ -1,5 +1,7 @@
 # Written by scripts/write_stubs.py.
 __version__: str
+from tfzoo import losses as losses
+from tfzoo import metrics as metrics
 from tfzoo import models as models
 from tfzoo.api import FittedModel as FittedModel
 from tfzoo.api import TunedSettings as TunedSettings
@@ -15,6 +17,7 @@ from tfzoo.data.interactions import Interactions as Interactions
 from tfzoo.models import create_model as create_model
 from tfzoo.models import list_models as list_models
 from tfzoo.models import model_info as model_info
+from tfzoo.models.retrieval import retrieval_vectors as retrieval_vectors
 from tfzoo.models.saved import load_model as load_model
 from tfzoo.pretrained import list_pretrained as list_pretrained
 from tfzoo.pretrained import load_pretrained as load_pretrained

@@ -103,6 +103,13 @@ model, (users, items) = tfzoo.load_pretrained("{SHIPPED}", with_vocabulary=True)
 assert len(users), len(items)
 found = model.predict(dict(np.load(sys.argv[1])), verbose=0)
 np.savez(sys.argv[2], **found)
+vectors = tfzoo.retrieval_vectors(model)
+assert vectors.users.shape[0] == len(users) + 1 and vectors.items.shape[0] == len(items) + 1
+assert float(tfzoo.losses.BPR()(np.eye(2), np.zeros([2, 2]))) > 0.69
+assert tfzoo.metrics.metrics_of_scores(np.eye(2), np.zeros([2, 2]), [1])["hr@1"] == 0
+metric = tfzoo.metrics.NDCG(2)
+metric.update_state(np.eye(2), np.zeros([2, 2]))
+assert abs(float(metric.result()) - 1 / np.log2(3)) < 1e-6
 assert rmse(np.array([1.0]), np.array([3.0])) == 2
 assert float(SquaredError()(np.ones([2]), np.zeros([2]))) == 1
 assert "edrs" in tfzoo.list_models()

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from tfzoo.layers.inner_product import Degrees, of_sum
 from tfzoo.layers.pair_layers import PairDot
 
 # Under the root: a vector whose components are all switched off has a cosine of 0.
@@ -56,6 +57,10 @@ class ScaleAndOffset(layers.Layer):
     def call(self, values: Any) -> Any:
         """Multiply and add."""
         return ops.exp(self.log_scale) * values + self.shift
+
+    def degrees(self, values: Degrees) -> Degrees:
+        """Return those of the values."""
+        return of_sum(values)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the input."""

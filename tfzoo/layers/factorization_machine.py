@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tfzoo.layers.inner_product import Degrees, of_square, of_sum
+
 
 @keras.saving.register_keras_serializable("tfzoo")
 class FactorizationMachine(keras.layers.Layer):
@@ -59,6 +61,10 @@ class FactorizationMachine(keras.layers.Layer):
         squares = ops.matmul(ops.square(vector), ops.square(self.pairwise))
         pairs = self.dropout(0.5 * (sums - squares), training=training)
         return self.bias + ops.matmul(vector, self.linear) + ops.sum(pairs, axis=-1)
+
+    def degrees(self, vector: Degrees) -> Degrees:
+        """Return those of the vector and of the products of its components."""
+        return of_sum(vector, of_square(vector))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

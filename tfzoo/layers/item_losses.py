@@ -56,9 +56,28 @@ def bpr(positive: Any, negative: Any, mask: Any) -> Any:
     return ops.sum(each, axis=-1) / ops.maximum(ops.sum(mask, axis=-1), 1.0)
 
 
+def top1(positive: Any, negative: Any, mask: Any) -> Any:
+    """Return the mean over negatives of ``sigmoid(n_j - s) + sigmoid(n_j^2)``."""
+    return ops.sum(_top1_terms(positive, negative) * mask, axis=-1) / ops.maximum(ops.sum(mask, axis=-1), 1.0)
+
+
+def top1_max(positive: Any, negative: Any, mask: Any) -> Any:
+    """Return ``sum_j w_j (sigmoid(n_j - s) + sigmoid(n_j^2))``, w the softmax over negatives."""
+    return ops.sum(_softmax(negative, mask) * _top1_terms(positive, negative), axis=-1)
+
+
 def bpr_max(positive: Any, negative: Any, mask: Any, bpreg: float = 1.0) -> Any:
     """Return ``-log(sum_j w_j sigmoid(s - n_j)) + bpreg sum_j w_j n_j^2``, w the softmax over negatives."""
-    weights = ops.softmax(ops.where(mask > 0, negative, LOWEST), axis=-1) * mask
+    weights = _softmax(negative, mask)
     won = ops.sum(weights * ops.sigmoid(ops.expand_dims(positive, -1) - negative), axis=-1)
+    # A position without any negative has nothing to win against: its loss is 0, not -log(1e-24).
     contest = ops.cast(ops.sum(mask, axis=-1) > 0, "float32")
     return (-ops.log(won + TINY) + bpreg * ops.sum(weights * ops.square(negative), axis=-1)) * contest
+
+
+def _top1_terms(positive: Any, negative: Any) -> Any:
+    return ops.sigmoid(negative - ops.expand_dims(positive, -1)) + ops.sigmoid(ops.square(negative))
+
+
+def _softmax(negative: Any, mask: Any) -> Any:
+    return ops.softmax(ops.where(mask > 0, negative, LOWEST), axis=-1) * mask

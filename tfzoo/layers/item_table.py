@@ -74,7 +74,7 @@ class ItemTable(keras.layers.Layer):
                 inputs = ops.where(inputs < 0, self.num_items + 1, inputs)
             return ops.cast(self._rows(self.table, inputs), self.compute_dtype)
         table = self.table[: self.num_items + 1] if self.mask_row else self.table
-        scores = ops.matmul(self._scored(inputs), ops.transpose(self._scored(table)))
+        scores = ops.matmul(self.scored(inputs), ops.transpose(self.scored(table)))
         return scores / self.temperature + (ops.cast(self.bias, "float32") if self.use_bias else 0.0)
 
     def of(self, states: Any, item_id: Any) -> Any:
@@ -89,8 +89,8 @@ class ItemTable(keras.layers.Layer):
             float32 ``[B, P, C]``.
         """
         form = {1: "bpd,cd->bpc", 2: "bpd,bcd->bpc", 3: "bpd,bpcd->bpc"}[len(item_id.shape)]
-        rows = self._scored(self._rows(self.table, item_id))
-        scores = ops.einsum(form, self._scored(states), rows) / self.temperature
+        rows = self.scored(self._rows(self.table, item_id))
+        scores = ops.einsum(form, self.scored(states), rows) / self.temperature
         if not self.use_bias:
             return scores
         bias = ops.cast(self._rows(self.bias, item_id), "float32")
@@ -101,7 +101,8 @@ class ItemTable(keras.layers.Layer):
         # optimizer has written single rows.
         return ops.take(getattr(table, "value", table), ids, axis=0)
 
-    def _scored(self, vectors: Any) -> Any:
+    def scored(self, vectors: Any) -> Any:
+        """Return states or rows of the table as their inner products are taken, in float32."""
         vectors = ops.cast(vectors, "float32")
         return ops.normalize(vectors, axis=-1, epsilon=1e-6) if self.normalize else vectors
 

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from tfzoo.layers.inner_product import Degrees, of_product, of_sum
+
 Shape = tuple[int | None, ...]
 
 
@@ -124,6 +126,10 @@ class PairDot(layers.Layer):
         """Return the products."""
         return pair_dot(user, item)
 
+    def degrees(self, user: Degrees, item: Degrees) -> Degrees:
+        """Return those of a product."""
+        return of_product(user, item)
+
     def compute_output_shape(self, user_shape: Shape, item_shape: Shape) -> Shape:
         """Return ``(B, M)``."""
         return _pairs(user_shape, item_shape)
@@ -175,6 +181,10 @@ class PairOutput(layers.Layer):
         if hidden is not None:
             logit = logit + ops.squeeze(ops.matmul(hidden, kernel[self.width :]), axis=-1)
         return logit if self.bias is None else logit + self.bias
+
+    def degrees(self, user: Degrees, item: Degrees, *hidden: Degrees) -> Degrees:
+        """Return those of a product and of the hidden layer."""
+        return of_sum(of_product(user, item), *hidden)
 
     def compute_output_shape(
         self, user_shape: Shape, item_shape: Shape, hidden_shape: Shape | None = None

@@ -12,7 +12,8 @@ from typing import Any
 
 from keras import ops
 
-TINY = 1e-24
+from tfzoo.layers import item_losses
+from tfzoo.layers.item_losses import TINY
 
 
 def cross_entropy(scores: Any, active: Any, *, log_proposal: Any = None, logq: float = 0.0) -> Any:
@@ -55,8 +56,7 @@ def top1(scores: Any, active: Any) -> Any:
 def top1_max(scores: Any, active: Any) -> Any:
     """Return ``sum_j s_j [sigmoid(r_j - r_i) + sigmoid(r_j^2)]``, s the softmax over negatives."""
     target, negative = _masks(scores, active)
-    terms = ops.sigmoid(scores - _positive(scores, target)) + ops.sigmoid(ops.square(scores))
-    return ops.sum(_softmax(scores, negative) * terms, axis=-1) * active
+    return item_losses.top1_max(_diagonal(scores, target), scores, negative) * active
 
 
 def bpr_max(scores: Any, active: Any, *, bpreg: float = 1.0) -> Any:
@@ -70,12 +70,7 @@ def bpr_max(scores: Any, active: Any, *, bpreg: float = 1.0) -> Any:
     ``s`` is the softmax over the negatives alone, without the target.
     """
     target, negative = _masks(scores, active)
-    softmax = _softmax(scores, negative)
-    won = ops.sum(softmax * ops.sigmoid(_positive(scores, target) - scores), axis=-1)
-    penalty = ops.sum(softmax * ops.square(scores), axis=-1)
-    # A slot without any negative has nothing to win against: its loss is 0, not -log(1e-24).
-    contest = active * ops.cast(ops.sum(negative, axis=-1) > 0, "float32")
-    return (-ops.log(won + TINY) + bpreg * penalty) * contest
+    return item_losses.bpr_max(_diagonal(scores, target), scores, negative, bpreg) * active
 
 
 def _masks(scores: Any, active: Any) -> tuple[Any, Any]:
@@ -97,7 +92,3 @@ def _positive(scores: Any, target: Any) -> Any:
 def _lowest(scores: Any) -> Any:
     # A finite number, so that a row without any column in use gives 0 and not a nan.
     return ops.full_like(scores, -1e30)
-
-
-def _softmax(scores: Any, negative: Any) -> Any:
-    return ops.softmax(ops.where(negative > 0, scores, _lowest(scores)), axis=-1) * negative

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-# Pairs of unit vectors that are scored at once.
-CELLS_PER_CALL = 1 << 16
+from tfzoo.layers.inner_product import Folded, fold, pair_scores
+
 # Wider vectors, such as whole rows, are no vectors to search by.
 WIDEST = 1024
-PROBES = 64
-TOLERANCE = 1e-4
 
 Head = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 UserVectors = Callable[[tf.Tensor], tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Folded:
-    """The score ``u' M v + f(u) + g(v)``.
-
-    Attributes:
-        matrix: M, float32 ``[wu, wi]``.
-        vectors: the items' vectors with ``g(v)`` as the last component, float32
-            ``[num_items + 1, wi + 1]``.
-        item_offset: weights float32 ``[wi + 1]`` such that ``g(v)`` is their product with
-            ``[v, 1]``; None where g is not of that form.
-    """
-
-    matrix: NDArray[np.float32]
-    vectors: NDArray[np.float32]
-    item_offset: NDArray[np.float32] | None
 
 
 class Factors(tf.Module):
@@ -80,65 +61,27 @@ class Factors(tf.Module):
         return directions
 
 
-def fold(head: Head, user_width: int, items: NDArray[np.float32]) -> Folded | None:
-    """Bring ``head(u, v)`` into the form ``u' M v + f(u) + g(v)``, if it has one.
-
-    Inner products, weighted ones (generalised matrix factorisation), biases, constants and
-    factorisation machines have; hidden layers with relu and squashed scores have not. The matrix
-    is read off the scores of unit vectors, and the form is compared with the head on random
-    vectors, so that nothing need be known of the head.
+def factors_of(
+    model: keras.Model,
+    user_vectors: UserVectors,
+    item_vectors: tf.Variable,
+    output: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+) -> Factors | None:
+    """Return the scores of a model as inner products, see `fold`.
 
     Args:
-        head: from user vectors ``[B, wu]`` and item vectors ``[B, wi]`` to scores ``[B]``.
-        user_width: ``wu``.
-        items: the items' vectors, float32 ``[num_items + 1, wi]``.
+        model: a model with sub-models ``user_tower``, ``item_tower`` and ``head``.
+        user_vectors: see `Factors`.
+        item_vectors: the items' vectors ``[num_items + 1, wi]``.
+        output: see `Factors`.
 
     Returns:
-        The score in that form; None where the head does not have it, or a vector is wider than 1,024.
+        None where the head has hidden layers, or a vector is wider than 1,024.
     """
-    width = items.shape[1]
-    if max(width, user_width) > WIDEST:
+    head = model.get_layer("head")
+    if max(item_vectors.shape[1], model.get_layer("user_tower").output_shape[-1]) > WIDEST:
         return None
-    matrix = _cross(head, np.eye(user_width, dtype=np.float32), np.eye(width, dtype=np.float32))
-    random = np.random.default_rng(0)
-    # Far from zero, so that a relu shows its two sides.
-    users = 3 * random.standard_normal((PROBES, user_width), dtype=np.float32)
-    others = 3 * random.standard_normal((PROBES, width), dtype=np.float32)
-    found = _cross(head, users, others)
-    expected = users @ matrix @ others.T
-    if not np.isfinite(found).all() or found.std() == 0:
+    folded = fold(head, item_vectors.numpy())
+    if folded is None:
         return None
-    if np.abs(found - expected).max() > TOLERANCE * found.std():
-        return None
-    nobody = np.zeros((1, user_width), np.float32)
-
-    def offsets(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        parts = range(0, len(vectors), CELLS_PER_CALL)
-        return np.concatenate(
-            [_scores(head, nobody, vectors[first : first + CELLS_PER_CALL])[0] for first in parts]
-        )
-
-    constant = offsets(np.zeros((1, width), np.float32))
-    weights = np.concatenate([offsets(np.eye(width, dtype=np.float32)) - constant, constant])
-    linear = np.allclose(others @ weights[:-1] + weights[-1], offsets(others), rtol=TOLERANCE, atol=TOLERANCE)
-    vectors = np.concatenate([items, offsets(items)[:, np.newaxis]], axis=1)
-    return Folded(matrix, vectors, weights if linear else None)
-
-
-def _cross(head: Head, users: NDArray, items: NDArray) -> NDArray[np.float32]:
-    """Return what depends on user and item together, ``[n, m]``: ``u' M v`` if there is such an M."""
-    nobody, nothing = np.zeros_like(users[:1]), np.zeros_like(items[:1])
-    both = _scores(head, users, items)
-    alone = _scores(head, users, nothing) + _scores(head, nobody, items)
-    return both - alone + _scores(head, nobody, nothing)
-
-
-def _scores(head: Head, users: NDArray, items: NDArray) -> NDArray[np.float32]:
-    """Return the score of each user with each item, ``[n, m]``."""
-    step = max(1, CELLS_PER_CALL // len(items))
-    rows = []
-    for first in range(0, len(users), step):
-        part = users[first : first + step]
-        pairs = np.repeat(part, len(items), axis=0), np.tile(items, (len(part), 1))
-        rows.append(head(*map(tf.constant, pairs)).numpy().reshape(len(part), len(items)))
-    return np.concatenate(rows)
+    return Factors(user_vectors, lambda users, items: pair_scores(head, users, items), folded, output)

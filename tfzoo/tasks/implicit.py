@@ -20,7 +20,7 @@ from tfzoo.inputs.base import SIDES
 from tfzoo.layers import catalogue_scores
 from tfzoo.problems.implicit import ImplicitProblem, ImplicitSettings
 from tfzoo.tasks.base import Scorer, State, Tensors, distinct_rows, interaction_arrays, register_task
-from tfzoo.tasks.factors import Factors, fold
+from tfzoo.tasks.factors import Factors, factors_of
 from tfzoo.tasks.pair_features import (
     SHARED,
     PairFeatures,
@@ -250,17 +250,11 @@ class ImplicitScorer(Scorer):
     def factors(self) -> Factors | None:
         """Return the unsquashed scores as inner products, where the head is one."""
 
-        def head(users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-            pairs = {"user_vector": users[:, tf.newaxis], "item_vector": items[:, tf.newaxis]}
-            return self._head(pairs, training=False)[:, 0]
-
         def user_vectors(user_id: tf.Tensor) -> tf.Tensor:
             return self._vectors("user", user_id)
 
-        folded = fold(head, self._towers["user"].output_shape[-1], self.item_vectors.numpy())
-        if folded is None:
-            return None
-        return Factors(user_vectors, head, folded, squash_of(self.model) or tf.identity)
+        squash = squash_of(self.model) or tf.identity
+        return factors_of(self.model, user_vectors, self.item_vectors, squash)
 
     def _vectors(self, side: str, ids: tf.Tensor) -> Any:
         return self._towers[side](self._features.side(side, ids), training=False)

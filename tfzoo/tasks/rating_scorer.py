@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfzoo.tasks.base import Scorer
-from tfzoo.tasks.factors import Factors, fold
+from tfzoo.tasks.factors import Factors, factors_of
 from tfzoo.tasks.pair_features import PairFeatures, all_vectors, compiled_tower
 
 
@@ -62,11 +62,7 @@ class RatingScorer(Scorer):
     def factors(self) -> Factors | None:
         """Return the ratings as inner products, where the head is one."""
 
-        def head(users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-            return self._head({"user_vector": users, "item_vector": items}, training=False)
-
         def user_vectors(user_id: tf.Tensor) -> tf.Tensor:
             return self._user_tower(self.features.side("user", user_id), training=False)
 
-        folded = fold(head, self._user_tower.output_shape[-1], self.item_vectors.numpy())
-        return None if folded is None else Factors(user_vectors, head, folded)
+        return factors_of(self.model, user_vectors, self.item_vectors)

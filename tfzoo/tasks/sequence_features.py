@@ -13,6 +13,7 @@ from tfzoo.data.splits import Split
 from tfzoo.data.windows import Sequences
 from tfzoo.errors import UsageError
 from tfzoo.layers import ItemTable
+from tfzoo.models.retrieval import scoring_layer
 from tfzoo.tasks.base import Features, Scorer
 
 MOMENTS = ("validation", "test", "serve")
@@ -151,7 +152,8 @@ def scoring_table(model: keras.Model) -> ItemTable:
     Raises:
         UsageError: another layer makes the scores.
     """
-    layer = model.output["scores"]._keras_history.operation
-    if not isinstance(layer, ItemTable):
-        raise UsageError(f"The scores of '{model.name}' must come from an ItemTable, not from {layer.name}.")
-    return layer
+    table = scoring_layer(model)
+    if table is None:
+        maker = model.output["scores"]._keras_history.operation.name
+        raise UsageError(f"The scores of '{model.name}' must come from an ItemTable, not from {maker}.")
+    return table
