@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from dataclasses import replace
 
 import keras
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import tfzoo
-from tfzoo.errors import DataError, TfzooError, UsageError
+from tfzoo.errors import DataError, DataWarning, TfzooError, UsageError
 from tfzoo.serving.client import LocalClient
 
 
@@ -227,3 +228,29 @@ def test_models_that_were_measured_alike_compare(toy, ease, factors):
         tfzoo.compare(same)
     with pytest.raises(UsageError, match="Received 'ease'"):
         tfzoo.compare([same, "ease"])
+
+
+def test_a_folder_is_named_as_in_a_shell(ease, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert ease.save("~/kept") == tmp_path / "kept"
+    assert tfzoo.load("~/kept").recommend(107, 3).equals(ease.recommend(107, 3))
+    for write in (ease.save, ease.export):
+        with pytest.raises(UsageError, match="Name a folder"):
+            write("")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_items_that_are_not_in_the_data_are_warned_of_where_the_question_stands(ease):
+    known = ease.recommend(107, 1).item_id[0]
+    for ask in (
+        lambda: ease.recommend(107, 3, exclude=["nosuch"]),
+        lambda: ease.recommend(107, 3, among=[known, "nosuch"]),
+        lambda: ease.recommend_from_history([known, "nosuch"], 3),
+    ):
+        with pytest.warns(DataWarning, match="1 of . items are not in the data: 'nosuch'") as caught:
+            ask()
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ease.recommend(107, 3, exclude=[known])

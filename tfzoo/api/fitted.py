@@ -14,9 +14,9 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from tfzoo.all_lists import all_lists, recommender_of, users_of
 from tfzoo.api.advice import without_tracing_advice
-from tfzoo.api.questions import checked_pairs, listed_ids, positive, trained_items
+from tfzoo.api.questions import checked_pairs, listed_ids, positive, trained_items, warn_of_unknown
 from tfzoo.api.similarity import similar
-from tfzoo.api.storing import write
+from tfzoo.api.storing import given_folder, write
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
@@ -28,6 +28,8 @@ from tfzoo.serving.recommenders import CatalogueRecommender
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import REFITTED
 
+# By the input of a signature, the argument that fills it.
+ARGUMENTS = {"exclude_ids": "exclude", "allow_ids": "among", "history": "history"}
 # Scores of all items are made for so many users at once.
 USERS_PER_CALL = 256
 
@@ -129,8 +131,8 @@ class FittedModel:
             users: raw ids. Who is not in the data gets the most popular items, with their numbers of
                 interactions as scores.
             k: items a user.
-            exclude: raw item ids that are never listed; unknown ones are ignored.
-            among: rank these items alone; None for all.
+            exclude: raw item ids that are never listed; unknown ones are warned of.
+            among: rank these items alone, unknown ones are warned of; None for all.
 
         Returns:
             Columns ``user_id``, ``item_id``, ``rank`` (from 1), ``score``, ``known_user`` and, where items
@@ -174,7 +176,7 @@ class FittedModel:
         """Return the best items for somebody of whom a history alone is known.
 
         Args:
-            history: raw item ids, oldest first; unknown ones are ignored.
+            history: raw item ids, oldest first; unknown ones are warned of, and say nothing.
             k: how many items.
             exclude: raw item ids that are never listed.
 
@@ -245,7 +247,7 @@ class FittedModel:
 
     def save(self, folder: str | Path) -> Path:
         """Write the model with its data into a folder, for `load`; see `tfzoo.api.storing.write`."""
-        return write(self.data, self.record, self._folder, Path(folder))
+        return write(self.data, self.record, self._folder, given_folder(folder))
 
     def export(self, folder: str | Path) -> Path:
         """Write the next version of a SavedModel for TensorFlow Serving.
@@ -260,7 +262,7 @@ class FittedModel:
             TfzooError: the folder cannot be written, or its versions are of another model or other data.
         """
         experiment = self._experiment
-        target = Path(folder)
+        target = given_folder(folder)
         told = "Name another folder."
         refuse_other_data(target, self.record.model, experiment.data_fingerprint, told)
         return export_saved_model(
@@ -290,6 +292,9 @@ class FittedModel:
     ) -> pd.DataFrame:
         """Ask a signature for many rows, and return the eligible items one below the other."""
         positive(k)
+        given = {"history": who[0], **lists} if asked == "history" else lists
+        for name, ids in given.items():
+            warn_of_unknown(self._experiment.split.train.items, ids, ARGUMENTS[name])
         parts = []
         for first in range(0, len(who), USERS_PER_CALL):
             rows = who[first : first + USERS_PER_CALL]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfzoo.api.fitted import FittedModel
-from tfzoo.api.storing import read
+from tfzoo.api.storing import given_folder, read
 from tfzoo.errors import TfzooError
 from tfzoo.experiment import Experiment
 from tfzoo.training.settings import Recipe, parse
@@ -24,7 +24,7 @@ def load(folder: str | Path) -> FittedModel:
         UsageError: there is no such folder, or it is none of a fitted model.
         TfzooError: a file in it is damaged, or the data is not the data that the model was trained on.
     """
-    folder = Path(folder)
+    folder = given_folder(folder)
     data, record = read(folder)
     recipe = parse(Recipe, record.recipe, f"the record of {folder}")
     experiment = Experiment.prepare(recipe, data, record.seed, record.data)

@@ -25,6 +25,13 @@ COLUMNS = ("user_id", "item_id", "rating", "timestamp", "text")
 SIDES = ("user_features", "item_features")
 
 
+def given_folder(folder: str | Path) -> Path:
+    """Return the folder that a user names, with ``~`` resolved; raises `UsageError` for an empty name."""
+    if not str(folder).strip():
+        raise UsageError("Name a folder. Received an empty text.")
+    return Path(folder).expanduser()
+
+
 def write(data: Interactions, record: RunRecord, run: Path, folder: Path) -> Path:
     """Write a trained model and its data.
 
