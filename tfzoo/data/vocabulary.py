@@ -59,6 +59,10 @@ class Vocabulary:
             return NotImplemented
         return self.dtype == other.dtype and np.array_equal(self.ids, other.ids)
 
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.ids[:3].tolist()))
+        return f"<Vocabulary of {len(self):,} ids: {shown}{', ...' if len(self) > 3 else ''}>"
+
     @property
     def dtype(self) -> str:
         """``"int64"`` or ``"string"``."""

@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras import ops
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.negatives import NegativeSampler, known_items
+from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
+from tfzoo.data.sampling import known_items
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
 from tfzoo.inputs import Known
