@@ -154,6 +154,11 @@ def test_settings_stand_beside_each_other():
     assert set(rows) - set(untrained) == {key for key in rows if key.startswith("training.")}
 
 
+def test_what_a_tuned_recipe_has_cost_stands_on_its_page_or_that_it_is_not_recorded():
+    assert "of ml-100k, seeds 0 and 1. Search budget not recorded." in page("edrs")
+    assert "Search budget" not in page("fm")
+
+
 def test_the_figure_of_a_model_is_of_an_honest_recipe(summaries):
     found = {summary.recipe: summary for summary in summaries["edrs"] if summary.first.dataset == "ml-100k"}
     assert found["oversampled"].mean("rmse") < found["tuned"].mean("rmse") < found["paper"].mean("rmse")

@@ -65,7 +65,7 @@ WORDS = {
     "threshold": "least similarity that counts",
     "min_support": "least number of common ratings that counts",
     "centre": "what is subtracted from ratings before they are compared",
-    "alternations": "passes over the offsets of users and items in turn",
+    "alternations": "passes over what belongs to users and to items, in turn",
 }
 # What papers, other libraries and older recipes call the same.
 OTHER_WORDS = {

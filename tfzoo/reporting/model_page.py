@@ -22,6 +22,7 @@ from tfzoo.reporting.parameters import count_formula
 from tfzoo.reporting.summary import Summary, curve_points, split_name
 from tfzoo.reporting.verdicts import lines
 from tfzoo.tasks import get_task
+from tfzoo.training.settings import Recipe
 
 # Those of ml-100k; no layer of any model has them as its own size.
 SIZES = (943, 1682)
@@ -30,6 +31,8 @@ REBUILT = (
     "[Differences from the paper](#differences-from-the-paper); no figure of this model is called reproduced."
 )
 DIFFERENCES = "Differences from the paper"
+# The recipe whose settings a search has chosen.
+TUNED = "tuned"
 PAGE = re.compile(r"\b(docs/([a-z-]+\.md))\b")
 SECTION = re.compile(rf"^(Args|Returns|Raises|Example|{DIFFERENCES}):\n((?:    .*\n|\n)*)", re.MULTILINE)
 
@@ -158,11 +161,18 @@ def _recipes(info: ModelInfo, dataset: str, trained: bool) -> str:
     text = [
         f"## Recipes\n\nSettings on {dataset}; those not named have their defaults.",
         table(["setting", *(f"`{name}`" for name in names)], rows),
-        "\n".join(
-            f"- `{name}`: {recipe.description or 'as its file says.'}" for name, recipe in recipes.items()
-        ),
+        "\n".join(f"- `{name}`: {_described(name, recipe)}" for name, recipe in recipes.items()),
     ]
     return "\n\n".join(text)
+
+
+def _described(name: str, recipe: Recipe) -> str:
+    """Return what a recipe says of itself, and what the search has cost that its settings come from."""
+    text = recipe.description or "as its file says."
+    if recipe.budget is not None:
+        space = ", ".join(f"`{path}` {values}" for path, values in recipe.budget.space.items())
+        return f"{text} Search budget: {recipe.budget}. Space: {space}."
+    return f"{text} Search budget not recorded." if name == TUNED else text
 
 
 def _figures(summaries: Sequence[Summary]) -> str:
