@@ -36,13 +36,14 @@ class Columns:
     text_col: str | None = None
     duplicates: str | None = None
 
-    def read(self, data: Any, model: str, name: str) -> Interactions:
+    def read(self, data: Any, model: str, name: str, *, least: int = 2) -> Interactions:
         """Return the interactions in a data frame; interactions as they are.
 
         Args:
             data: see `tfzoo.fit`.
             model: name of the model, which says whether ratings are needed, and pairs may repeat.
             name: of the data.
+            least: users, and items, that a data frame must have.
         """
         if isinstance(data, Interactions):
             return data
@@ -51,7 +52,9 @@ class Columns:
         columns["rating_col"] = "rating" if self.rating_col is None else self.rating_col
         columns["duplicates"] = self.duplicates or needs.duplicates
         required = self.rating_col is not None or needs.rating
-        return from_dataframe(as_frame(data, "data"), rating_required=required, name=name, **columns)
+        return from_dataframe(
+            as_frame(data, "data"), rating_required=required, name=name, least=least, **columns
+        )
 
     def with_features(self, interactions: Interactions, users: Any, items: Any) -> Interactions:
         """Return interactions with the side features of two data frames; None for none."""
