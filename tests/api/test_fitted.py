@@ -186,6 +186,33 @@ def test_saved_models_answer_as_before(towers, ease, tmp_path):
         ease.save(tmp_path / "0")
 
 
+def test_an_update_knows_who_is_new_and_is_saved_and_loaded_as_it_is(toy, tmp_path):
+    late = toy.user_id > 25
+    past, new = (toy.take(np.flatnonzero(rows)) for rows in (~late, late))
+    frames = [
+        pd.DataFrame({"user_id": part.users.decode(part.user_id), "item_id": part.items.decode(part.item_id)})
+        for part in (past, new)
+    ]
+    rec = tfzoo.fit(frames[0], "ease", verbose=False)
+    after = rec.update(frames[1], verbose=False)
+    newcomer = int(frames[1].user_id[0])
+    assert not rec.recommend(newcomer, k=1).known_user[0]
+    assert after.recommend(newcomer, k=1).known_user[0]
+    assert after.record.continues["new_users"] == 5
+    # A third table upon the second.
+    third = after.update(pd.DataFrame({"user_id": [-5, -5], "item_id": frames[1].item_id[:2]}), verbose=False)
+    for number, one in enumerate((after, third)):
+        again = tfzoo.load(one.save(tmp_path / str(number)))
+        pd.testing.assert_frame_equal(again.recommend_all(k=2), one.recommend_all(k=2))
+    assert third.record.continues["fingerprint"] == after.record.fingerprint
+    served = tmp_path / "served"
+    assert [model.export(served).name for model in (rec, after)] == ["1", "2"]
+    with pytest.raises(UsageError, match="does not know"):
+        third.update(frames[0], verbose=False)
+    with pytest.raises(UsageError, match="replay= must be"):
+        rec.update(frames[1], replay=2.0, verbose=False)
+
+
 def test_a_damaged_or_foreign_folder_is_one_error(ease, tmp_path):
     with pytest.raises(UsageError, match="holds no fitted model"):
         tfzoo.load(tmp_path)

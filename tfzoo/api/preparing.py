@@ -40,13 +40,14 @@ class Columns:
     text_col: str | None = None
     duplicates: str | None = None
 
-    def read(self, data: Any, model: str, name: str) -> Interactions:
+    def read(self, data: Any, model: str, name: str, *, least: int = 2) -> Interactions:
         """Return the interactions in a data frame; interactions as they are.
 
         Args:
             data: see `tfzoo.fit`.
             model: name of the model, which says whether ratings are needed, and pairs may repeat.
             name: of the data.
+            least: users, and items, that a data frame must have.
         """
         if isinstance(data, Interactions):
             return data
@@ -56,7 +57,7 @@ class Columns:
         columns["duplicates"] = self.duplicates or needs.duplicates
         required = self.rating_col is not None or needs.rating
         frame = as_frame(data, "data")
-        found = from_dataframe(frame, rating_required=required, name=name, **columns)
+        found = from_dataframe(frame, rating_required=required, name=name, least=least, **columns)
         if found.rating is None:
             self._warn_of_ratings(frame)
         return found

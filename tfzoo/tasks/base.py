@@ -151,6 +151,11 @@ class Task(Problem, ABC):
         return False
 
     @property
+    def examples_of(self) -> str:
+        """Whose interactions an example holds all of, ``user`` or ``item``; empty where it is one of them."""
+        return ""
+
+    @property
     def reads_all_parts(self) -> bool:
         """Whether `features` and `prepare` read interactions beyond those of the split."""
         return True

@@ -41,6 +41,11 @@ class SequenceTask(SequenceProblem, RankingTask):
     settings: SequenceSettings
 
     @property
+    def examples_of(self) -> str:
+        """``user``: an example is a part of a history."""
+        return "user"
+
+    @property
     def asks_every_event(self) -> bool:
         """Whether each event of a history is a test case, items that occurred before among the ranked."""
         return self.settings.measure == "events"
