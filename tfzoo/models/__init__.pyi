@@ -59,5 +59,6 @@ from tfzoo.models.session_baselines import SessionCooccurrence as SessionCooccur
 from tfzoo.models.session_baselines import SessionPopularity as SessionPopularity
 from tfzoo.models.svdpp import SVDPP as SVDPP
 from tfzoo.models.time_lstm import TimeLSTM as TimeLSTM
+from tfzoo.models.user_gru import UserGRU as UserGRU
 from tfzoo.models.user_knn import UserKNN as UserKNN
 from tfzoo.models.wide_deep import WideDeep as WideDeep
