@@ -25,8 +25,8 @@ from tfzoo.models.edrs import EDRSWithoutEmbedding as EDRSWithoutEmbedding
 from tfzoo.models.fmlp_rec import FMLPRec as FMLPRec
 from tfzoo.models.gru4rec import GRU4Rec as GRU4Rec
 from tfzoo.models.gsasrec import GSASRec as GSASRec
-from tfzoo.models.ials import IALS as IALS
 from tfzoo.models.hstu import HSTU as HSTU
+from tfzoo.models.ials import IALS as IALS
 from tfzoo.models.implicit_mf import BMF as BMF
 from tfzoo.models.implicit_mf import BPRMF as BPRMF
 from tfzoo.models.mf import BiasedMF as BiasedMF
