@@ -135,6 +135,16 @@ class Experiment:
             return False
         return record.fingerprint in self._fingerprints(only_stated(settings, record.recipe))
 
+    def differs_by_seed(self, record: RunRecord) -> bool:
+        """Tell whether a record is of these settings and data, whatever its seed."""
+        settings, recorded = what_counts(self.recipe, self.task.settings), settings_of(record)
+        # Records of earlier versions do not know their data.
+        same_data = record.data_fingerprint in (None, self.data_fingerprint)
+        same_precision = record.precision == keras.config.dtype_policy().name
+        # Two files may hold the same settings.
+        same_settings = recorded is not None and {**recorded, "name": ""} == {**settings, "name": ""}
+        return same_settings and same_data and same_precision
+
     def _settings(self) -> dict[str, Any]:
         settings = what_counts(self.recipe, self.task.settings)
         return settings if self.update is None else {**settings, "update": dict(self.update)}
