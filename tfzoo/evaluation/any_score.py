@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError
-from tfzoo.evaluation.ranking import RankingEvaluator
+from tfzoo.evaluation.ranking import RankingEvaluator, part_of
 from tfzoo.problems.ranking import RankingSettings
 from tfzoo.tasks.base import Scorer
 
 Score = Callable[[NDArray[np.int32], NDArray[np.int32]], ArrayLike]
+
+USERS_PER_CALL = 1024
 
 
 def evaluate_ranking(
@@ -25,7 +27,7 @@ def evaluate_ranking(
 
     The candidates are those of `RankingEvaluator`, as for the models of tfzoo: each user's negatives where
     the split has some, else all items of the training part that the user is not known to have. Ties count
-    against the function.
+    against the function. The scores of all items for the users of the part are kept in memory.
 
     Args:
         score: called with dense user ids int32 ``[B]`` and dense item ids int32 ``[B, C]``, 1 and above;
@@ -40,15 +42,24 @@ def evaluate_ranking(
     Raises:
         DataError: the scores have another shape, or one is not a number.
     """
-    scorer = _AnyScorer(score, split.train.num_items)
+    users = np.unique(part_of(split, part).user_id)
+    scorer = _Table(users, _all_scores(score, users, split.train.num_items), split.train.num_users)
     task = _AnyTask(RankingSettings(cutoffs=tuple(cutoffs), monitor=f"ndcg@{cutoffs[0]}"), scorer)
-    try:
-        return RankingEvaluator(task, None, None, split).evaluate(part)  # type: ignore[arg-type]
-    except tf.errors.OpError:
-        # TensorFlow hides what went wrong in a function of Python.
-        if scorer.error is None:
-            raise
-        raise scorer.error from None
+    return RankingEvaluator(task, None, None, split).evaluate(part)  # type: ignore[arg-type]
+
+
+def _all_scores(score: Score, users: NDArray, num_items: int) -> NDArray[np.float32]:
+    """Return the scores of all items, float32 ``[users, num_items + 1]``, 0 for the unknown one."""
+    items = np.arange(1, num_items + 1, dtype=np.int32)
+    scores = np.zeros((len(users), num_items + 1), np.float32)
+    for first in range(0, len(users), USERS_PER_CALL):
+        asked = users[first : first + USERS_PER_CALL]
+        candidates = np.broadcast_to(items, (len(asked), num_items))
+        found = np.asarray(score(asked, candidates), np.float32)
+        if found.shape != candidates.shape:
+            raise DataError(f"score must return numbers {candidates.shape}. Received {found.shape}.")
+        scores[first : first + USERS_PER_CALL, 1:] = found
+    return scores
 
 
 @dataclass(frozen=True)
@@ -56,35 +67,20 @@ class _AnyTask:
     """What `RankingEvaluator` asks a task for."""
 
     settings: RankingSettings
-    of_any: _AnyScorer
+    of_any: _Table
 
-    def scorer(self, model: None, features: None) -> _AnyScorer:
+    def scorer(self, model: None, features: None) -> _Table:
         return self.of_any
 
 
-class _AnyScorer(Scorer):
-    """Calls a function of NumPy arrays from the graphs of the evaluator."""
+class _Table(Scorer):
+    """Looks scores up that were worked out before, so that no graph has to call Python."""
 
-    def __init__(self, score: Score, num_items: int) -> None:
+    def __init__(self, users: NDArray, scores: NDArray[np.float32], num_users: int) -> None:
         super().__init__()
-        self._score, self._num_items = score, num_items
-        self.error: Exception | None = None
+        place = np.zeros(num_users + 1, np.int32)
+        place[users] = np.arange(len(users))
+        self._place, self._scores = tf.constant(place), tf.constant(scores)
 
     def score_items(self, user_id: tf.Tensor) -> tf.Tensor:
-        items = tf.repeat(tf.range(self._num_items + 1)[tf.newaxis], tf.shape(user_id)[0], axis=0)
-        return self.score_candidates(user_id, tf.ensure_shape(items, [user_id.shape[0], self._num_items + 1]))
-
-    def score_candidates(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.Tensor:
-        # What is no item is never ranked, and asked as one that there is.
-        scores = tf.numpy_function(self._called, [user_id, tf.maximum(item_id, 1)], tf.float32)
-        return tf.ensure_shape(scores, item_id.shape)
-
-    def _called(self, users: NDArray, items: NDArray) -> NDArray[np.float32]:
-        try:
-            scores: NDArray[np.float32] = np.asarray(self._score(users, items), np.float32)
-            if scores.shape != items.shape:
-                raise DataError(f"score must return numbers {items.shape}. Received {scores.shape}.")
-        except Exception as error:
-            self.error = error
-            raise
-        return scores
+        return tf.gather(self._scores, tf.gather(self._place, user_id))
