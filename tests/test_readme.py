@@ -1,4 +1,4 @@
-"""README's commands: every one of them is executed, or says here why not."""
+"""README, and the pages that its commands go on in: every command is executed, or says here why not."""
 
 import re
 import shlex
@@ -11,7 +11,10 @@ import pytest
 from tfzoo.cli import main
 from tfzoo.cli.main import build_parser
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/protocols.md", "docs/data-sets.md")
+TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+LONGEST = 200
 # By their first words.
 NOT_EXECUTED = {
     "pip install": "every check installs the package so, into a fresh environment",
@@ -27,8 +30,8 @@ COMMAND = re.compile(
 
 
 def commands():
-    """Return the commands of README's blocks, each as a list of words."""
-    lines = [block.replace("\\\n", " ") for block in COMMAND.findall(README)]
+    """Return the commands of the pages' blocks, each as a list of words."""
+    lines = [block.replace("\\\n", " ") for block in COMMAND.findall(TEXT)]
     parts = [part.strip() for line in lines for part in line.partition("  #")[0].split("&&")]
     return [shlex.split(part) for part in parts]
 
@@ -46,6 +49,10 @@ def arguments(command):
 
 
 EXECUTED = [command for command in commands() if reason_to_leave_out(command) is None]
+
+
+def test_readme_is_read_in_a_few_minutes():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
 def test_the_commands_are_found_and_parsed():
@@ -78,7 +85,7 @@ def write_logs(folder):
 
 @pytest.mark.slow
 @pytest.mark.data
-def test_every_command_runs_in_the_order_of_the_page(tmp_path, monkeypatch):
+def test_every_command_runs_in_the_order_of_the_pages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_logs(tmp_path)
     for command in EXECUTED:

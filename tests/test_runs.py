@@ -12,6 +12,7 @@ from tfzoo.errors import TfzooError, UsageError
 from tfzoo.evaluation import mae, rmse
 from tfzoo.experiment import Experiment
 from tfzoo.runs import load_model, run, run_folder
+from tfzoo.training.folders import refuse_another_run
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import RunRecord
 
@@ -152,6 +153,25 @@ def test_another_run_of_the_name_is_refused_unless_it_is_to_be_replaced(finished
         record, _ = run(other, tmp_path, name="mine", overwrite=True)
         assert record.timing["epochs"] == 1
         assert RunRecord.load(folder) == record
+
+
+def test_seeds_of_one_folder_differ_by_the_seed_alone(finished, toy, tmp_path):
+    experiment, _, _ = finished
+    run(experiment, tmp_path, name="mine")
+    other_data = replace(experiment, seed=1, data_fingerprint="other")
+    for other, told in (
+        (prepare(toy, "training.epochs=1", seed=1), "training.epochs=3"),
+        (other_data, "toy had other rows"),
+    ):
+        with pytest.raises(TfzooError, match=f"mine holds seed 0 with other settings.*{told}.*--name"):
+            run(other, tmp_path, name="mine")
+    assert not (tmp_path / "mine" / "seed-1").exists()
+    folder = tmp_path / "mine" / "seed-1"
+    refuse_another_run(folder, prepare(toy, "training.epochs=3", seed=1), "")
+    renamed = replace(experiment, seed=1, recipe=experiment.recipe.model_copy(update={"name": "b"}))
+    refuse_another_run(folder, renamed, "")
+    run(prepare(toy, "training.epochs=1", seed=1), tmp_path, name="mine", overwrite=True)
+    assert RunRecord.load(folder).timing["epochs"] == 1
 
 
 def test_an_interrupted_run_of_other_settings_is_refused_too(toy, tmp_path):

@@ -10,7 +10,9 @@ _HOMES = {
     "Interactions": "tfzoo.data.interactions",
     "TunedSettings": "tfzoo.api",
     "compare": "tfzoo.api",
+    "evaluate_ranking": "tfzoo.evaluation.any_score",
     "fit": "tfzoo.api",
+    "fit_closed_form": "tfzoo.closed_forms",
     "from_dataframe": "tfzoo.data.datasets.files",
     "from_file": "tfzoo.data.datasets.files",
     "load": "tfzoo.api",
@@ -27,6 +29,7 @@ _HOMES = {
     "losses": "tfzoo.losses",
     "metrics": "tfzoo.metrics",
     "models": "tfzoo.models",
+    "sampling": "tfzoo.sampling",
     "retrieval_vectors": "tfzoo.models.retrieval",
 }
 

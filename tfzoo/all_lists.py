@@ -53,6 +53,11 @@ def users_of(experiment: Experiment) -> NDArray:
     return ids if others is None else np.concatenate([ids, others.ids])
 
 
+def users_per_block(items: Vocabulary) -> int:
+    """Return how many users' scores of all items are held at once."""
+    return int(np.clip(SCORES_PER_BLOCK // (len(items) + 1), FEWEST, MOST))
+
+
 def all_lists(
     recommender: CatalogueRecommender,
     users: NDArray,
@@ -83,7 +88,7 @@ def all_lists(
     """
     if k < 1:
         raise UsageError(f"k must be at least 1. Received {k}.")
-    block = block or int(np.clip(SCORES_PER_BLOCK // (len(items) + 1), FEWEST, MOST))
+    block = block or users_per_block(items)
     ask: Any = served_functions(recommender)["recommend"]
     info = TensorInfo(recommender.items.dtype.name, (-1, -1))
     k = min(k, len(items))

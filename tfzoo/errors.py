@@ -40,6 +40,8 @@ class StorageError(TfzooError, OSError):
 
 def check_seed(seed: int) -> None:
     """Raise `UsageError` for a seed that the generators of NumPy and Keras do not take."""
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise UsageError(f"--seed must be a whole number. Received {seed!r}.")
     if seed < 0:
         raise UsageError(f"--seed must be 0 or more. Received {seed}.")
     if seed >= SEEDS:

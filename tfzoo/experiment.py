@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from tfzoo.training.record import RunRecord
 from tfzoo.training.scales import follow_scale, refuse_negative
 from tfzoo.training.settings import Recipe, what_counts
 from tfzoo.training.splitting import apply_filter, make_split, with_everything, with_validation
+from tfzoo.training.start import Start
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Experiment:
         seed: fixes split, initialisation, dropout and order.
         unused: interactions that the filter or the rule of the split left out, see `unused_interactions`.
         data_fingerprint: of the data as it was read, see `Interactions.fingerprint`.
+        update: what tells an update of an earlier run from others of the same data, see `tfzoo.updates`; None
+            for a run that begins anew.
+        start: what an update goes on from; None where it is not to be trained.
     """
 
     recipe: Recipe
@@ -58,6 +62,8 @@ class Experiment:
     seed: int
     unused: Interactions | None = None
     data_fingerprint: str = ""
+    update: Mapping[str, Any] | None = None
+    start: Start | None = None
 
     @classmethod
     def prepare(
@@ -96,7 +102,8 @@ class Experiment:
     def refitted(self) -> Experiment:
         """Return the experiment whose training part is what the final model is trained on."""
         training = self.recipe.training
-        if not training.trains_again:
+        # What an update goes on from was refitted before.
+        if not training.trains_again or self.update is not None:
             return self
         whole = training.fit_on == "all"
         split = with_everything(self.split, self.interactions) if whole else with_validation(self.split)
@@ -110,18 +117,37 @@ class Experiment:
         parts = [split.validation, split.test, *split.variants.values(), split.fold_in, self.unused]
         return [part for part in parts if part is not None]
 
+    def data_served(self) -> list[str]:
+        """Return fingerprints of the data that the version before this one's export may be of."""
+        # An update follows the model that it went on from.
+        return [self.data_fingerprint, *([] if self.update is None else [self.update["data"]])]
+
     def fingerprint(self) -> str:
         """Return a text that changes with the settings, the seed and the data."""
-        return next(self._fingerprints(what_counts(self.recipe, self.task.settings)))
+        return next(self._fingerprints(self._settings()))
 
     def is_of(self, record: RunRecord) -> bool:
         """Tell whether a record is of these very settings, seed and data, be it of an earlier version."""
         if record.fingerprint == self.fingerprint():
             return True
-        settings = what_counts(self.recipe, self.task.settings)
-        if settings_of(record) != settings:
+        settings = self._settings()
+        if self.update is not None or settings_of(record) != settings:
             return False
         return record.fingerprint in self._fingerprints(only_stated(settings, record.recipe))
+
+    def differs_by_seed(self, record: RunRecord) -> bool:
+        """Tell whether a record is of these settings and data, whatever its seed."""
+        settings, recorded = what_counts(self.recipe, self.task.settings), settings_of(record)
+        # Records of earlier versions do not know their data.
+        same_data = record.data_fingerprint in (None, self.data_fingerprint)
+        same_precision = record.precision == keras.config.dtype_policy().name
+        # Two files may hold the same settings.
+        same_settings = recorded is not None and {**recorded, "name": ""} == {**settings, "name": ""}
+        return same_settings and same_data and same_precision
+
+    def _settings(self) -> dict[str, Any]:
+        settings = what_counts(self.recipe, self.task.settings)
+        return settings if self.update is None else {**settings, "update": dict(self.update)}
 
     def _fingerprints(self, settings: dict[str, Any]) -> Iterator[str]:
         """Return the fingerprint with these settings, then as earlier versions would have written it."""
@@ -139,7 +165,7 @@ class Experiment:
                 f"Keras' own settings (keras.config.floatx) say {keras.config.floatx()}, expected float32. "
                 "Call keras.config.set_floatx('float32') first, or correct keras.json."
             )
-        options = {**self.builder_options(), **changes}
+        options = {**(self.builder_options() if self.start is None else self.start.builder), **changes}
         self._check_memory(options)
         precision = keras.config.dtype_policy()
         keras.utils.clear_session()  # Also sets the precision back to float32.
@@ -153,6 +179,8 @@ class Experiment:
             solve(model, self.task.matrix(train))
             _check_solved(model)
         self.task.prepare(model, self.split, self.interactions)
+        if self.start is not None and model.trainable_weights:
+            self.start.give_weights(model, solved=solve is not None)
         return model
 
     def _check_memory(self, options: dict[str, Any]) -> None:

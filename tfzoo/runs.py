@@ -125,16 +125,18 @@ class _Options:
 def _run(experiment: Experiment, options: _Options) -> RunRecord:
     folder, devices = options.folder, options.devices
     # Settings that make no model are refused before anything is removed or written.
-    final, trial = experiment.refitted(), experiment.task.pilot()
+    final = experiment.refitted()
+    trial = experiment.task.pilot() if experiment.start is None else {}
     model = experiment.build(devices, **trial)
     if devices.is_chief:
         if not options.resume:
             forget_run(folder, keep_finished=not options.overwrite)
         folder.mkdir(parents=True, exist_ok=True)
     changes = _pilot(experiment, model, options) if trial else {}
-    model, state, metrics = _select(
-        experiment, experiment.build(devices, **changes) if trial else model, options
-    )
+    if experiment.start is not None:
+        changes = dict(experiment.start.found)
+    model = experiment.build(devices, **changes) if trial else model
+    model, state, metrics = _select(experiment, model, options)
     if final is not experiment:
         model, state = _refit(final, options, changes, state)
     started = time.perf_counter()
@@ -203,6 +205,10 @@ def _select(
 ) -> tuple[keras.Model, TrainingState, dict[str, dict[str, float]]]:
     """Train with validation; where a refit follows, measure what it will have trained on."""
     training = experiment.recipe.training
+    if experiment.start is not None:
+        # What an earlier run held out says nothing of what has come since.
+        model, state = _train(experiment, model, options, CHECKPOINT, epochs=training.epochs)
+        return model, state, {}
     if training.trains_again and not training.needs_validation:
         return model, TrainingState(best_epoch=training.epochs), {}
     model, state = _train(experiment, model, options, CHECKPOINT)
@@ -236,7 +242,9 @@ def _train(
     if not model.trainable_variables and experiment.step() is None:
         return model, TrainingState()
     features, training = experiment.features(model), experiment.recipe.training
-    pretraining = experiment.recipe.pretraining
+    start = experiment.start
+    pretraining = experiment.recipe.pretraining if start is None else None
+    rows = experiment.split.train if start is None else start.rows
     resumed = options.devices.share(options.resume and (options.folder / checkpoint).exists())
     if pretraining is not None and not resumed:
         pretrain(
@@ -257,12 +265,14 @@ def _train(
         model,
         experiment.task,
         features,
-        experiment.split.train,
+        rows,
         training,
         seed=experiment.seed,
         distribution=options.devices,
         step=experiment.step(),
     )
+    if start is not None:
+        start.give_slots(model)
     state = trainer.fit(
         None if epochs is not None else evaluator.validate,
         epochs=epochs,
@@ -309,7 +319,8 @@ def _record(
     options: _Options,
     seconds: float,
 ) -> RunRecord:
-    examples = state.epoch * experiment.task.num_examples(experiment.features(model), experiment.split.train)
+    rows = experiment.split.train if experiment.start is None else experiment.start.rows
+    examples = state.epoch * experiment.task.num_examples(experiment.features(model), rows)
     reported = experiment.recipe.reported
     return RunRecord(
         model=experiment.recipe.model,
@@ -336,6 +347,7 @@ def _record(
         gradients="per row",
         name=options.name,
         data_fingerprint=experiment.data_fingerprint,
+        continues=None if experiment.update is None else dict(experiment.update),
         **environment(),
     )
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 from dataclasses import replace
 
 import keras
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import tfzoo
-from tfzoo.errors import DataError, TfzooError, UsageError
+from tfzoo.errors import DataError, DataWarning, TfzooError, UsageError
 from tfzoo.serving.client import LocalClient
 
 
@@ -185,6 +186,33 @@ def test_saved_models_answer_as_before(towers, ease, tmp_path):
         ease.save(tmp_path / "0")
 
 
+def test_an_update_knows_who_is_new_and_is_saved_and_loaded_as_it_is(toy, tmp_path):
+    late = toy.user_id > 25
+    past, new = (toy.take(np.flatnonzero(rows)) for rows in (~late, late))
+    frames = [
+        pd.DataFrame({"user_id": part.users.decode(part.user_id), "item_id": part.items.decode(part.item_id)})
+        for part in (past, new)
+    ]
+    rec = tfzoo.fit(frames[0], "ease", verbose=False)
+    after = rec.update(frames[1], verbose=False)
+    newcomer = int(frames[1].user_id[0])
+    assert not rec.recommend(newcomer, k=1).known_user[0]
+    assert after.recommend(newcomer, k=1).known_user[0]
+    assert after.record.continues["new_users"] == 5
+    # A third table upon the second.
+    third = after.update(pd.DataFrame({"user_id": [-5, -5], "item_id": frames[1].item_id[:2]}), verbose=False)
+    for number, one in enumerate((after, third)):
+        again = tfzoo.load(one.save(tmp_path / str(number)))
+        pd.testing.assert_frame_equal(again.recommend_all(k=2), one.recommend_all(k=2))
+    assert third.record.continues["fingerprint"] == after.record.fingerprint
+    served = tmp_path / "served"
+    assert [model.export(served).name for model in (rec, after)] == ["1", "2"]
+    with pytest.raises(UsageError, match="does not know"):
+        third.update(frames[0], verbose=False)
+    with pytest.raises(UsageError, match="replay= must be"):
+        rec.update(frames[1], replay=2.0, verbose=False)
+
+
 def test_a_damaged_or_foreign_folder_is_one_error(ease, tmp_path):
     with pytest.raises(UsageError, match="holds no fitted model"):
         tfzoo.load(tmp_path)
@@ -227,3 +255,29 @@ def test_models_that_were_measured_alike_compare(toy, ease, factors):
         tfzoo.compare(same)
     with pytest.raises(UsageError, match="Received 'ease'"):
         tfzoo.compare([same, "ease"])
+
+
+def test_a_folder_is_named_as_in_a_shell(ease, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert ease.save("~/kept") == tmp_path / "kept"
+    assert tfzoo.load("~/kept").recommend(107, 3).equals(ease.recommend(107, 3))
+    for write in (ease.save, ease.export):
+        with pytest.raises(UsageError, match="Name a folder"):
+            write("")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_items_that_are_not_in_the_data_are_warned_of_where_the_question_stands(ease):
+    known = ease.recommend(107, 1).item_id[0]
+    for ask in (
+        lambda: ease.recommend(107, 3, exclude=["nosuch"]),
+        lambda: ease.recommend(107, 3, among=[known, "nosuch"]),
+        lambda: ease.recommend_from_history([known, "nosuch"], 3),
+    ):
+        with pytest.warns(DataWarning, match="1 of . items are not in the data: 'nosuch'") as caught:
+            ask()
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ease.recommend(107, 3, exclude=[known])

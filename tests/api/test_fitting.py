@@ -1,5 +1,6 @@
 """From a data frame to a trained model in one call."""
 
+import random
 import warnings
 
 import numpy as np
@@ -178,3 +179,43 @@ def test_a_name_that_several_groups_have_must_say_which():
     assert builder == ["builder.dropout=0.5", "training.epochs=1"]
     shared = {"validation"}  # Of the split; none of these is taken twice by the models of the package.
     assert overrides_of(info, dict.fromkeys(shared, 0.2)) == ["split.validation=0.2"]
+
+
+def test_the_random_numbers_of_the_caller_go_on(fit):
+    random.seed(3)
+    np.random.seed(3)
+    expected = [(random.random(), np.random.rand()) for _ in range(2)]
+    random.seed(3)
+    np.random.seed(3)
+    drawn = [(random.random(), np.random.rand())]
+    fit("popularity")
+    drawn.append((random.random(), np.random.rand()))
+    assert drawn == expected
+
+
+def test_columns_may_have_numbers_for_names(frame):
+    headless = frame.set_axis(range(frame.shape[1]), axis=1)
+    rec = tfzoo.fit(headless, "popularity", user_col=0, item_col=1, rating_col=2, verbose=False)
+    assert rec.data.num_users == 30
+    assert rec.data.rating is not None
+
+
+def test_a_column_that_looks_like_ratings_is_not_passed_over_in_silence(frame):
+    with pytest.warns(DataWarning, match="column 'stars' is not read.*rating_col='stars'") as caught:
+        tfzoo.fit(frame, "popularity", user_col="viewer", item_col="movie", verbose=False)
+    assert [one.filename for one in caught if one.category is DataWarning] == [__file__]
+
+
+def test_what_the_filter_of_a_recipe_leaves_out_is_warned_of(fit, frame):
+    low = int((frame.stars < 4).sum())
+    with pytest.warns(DataWarning, match=f"the recipe's filter leaves out {low} of 300 rows"):
+        fit("cdae", epochs=1, jit_compile=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*leaves out")
+        fit("popularity", min_rating=5)
+
+
+@pytest.mark.parametrize("seed", [1.5, "1", True])
+def test_a_seed_is_a_whole_number(fit, seed):
+    with pytest.raises(UsageError, match="seed= must be a whole number"):
+        fit("popularity", seed=seed)

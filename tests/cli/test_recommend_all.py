@@ -3,9 +3,12 @@
 import json
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tests.places import seed_of
+from tfzoo.cli import recommend_all
+from tfzoo.cli.list_parts import ListParts
 from tfzoo.cli.main import main
 from tfzoo.serving.client import LocalClient
 
@@ -70,6 +73,43 @@ def test_a_break_leaves_no_file(write, tmp_path, monkeypatch):
 
     monkeypatch.setattr("tfzoo.cli.recommend_all.all_lists", breaks)
     assert write() == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_command_goes_on_where_a_break_stopped_it(there, write, tmp_path, monkeypatch, capsys):
+    lists, asked = recommend_all.all_lists, []
+
+    def counting(recommender, users, *arguments, block, **options):
+        for number, table in enumerate(lists(recommender, users, *arguments, block=block, **options)):
+            if len(asked) == 3:
+                raise KeyboardInterrupt
+            asked.append(number)
+            yield table
+
+    monkeypatch.setattr("tfzoo.cli.recommend_all.all_lists", counting)
+    monkeypatch.setattr("tfzoo.cli.recommend_all.users_per_block", lambda items: 4)
+    monkeypatch.setattr("tfzoo.cli.list_parts.ROWS_PER_PART", 1)
+    assert write("--k", 3, name="parts.csv") == 130
+    assert [entry.name for entry in tmp_path.iterdir()] == [".parts.csv.parts"]
+    monkeypatch.setattr("tfzoo.cli.recommend_all.all_lists", lists)
+    capsys.readouterr()
+    assert write("--k", 3, name="whole.csv") == 0
+    assert "Going on" not in capsys.readouterr().out
+    assert write("--k", 3, name="parts.csv") == 0
+    assert "Going on after 12 users" in capsys.readouterr().out
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["parts.csv", "whole.csv"]
+
+
+def test_parts_of_other_lists_are_not_gone_on_with(tmp_path):
+    table = pa.table({"user_id": [1, 1, 2]})
+    parts = ListParts(tmp_path / "a.csv", {"k": 3})
+    parts.add(table, 2)
+    parts.flush()
+    again = ListParts(tmp_path / "a.csv", {"k": 3})
+    assert again.users == 2
+    assert [one.num_rows for one in again.tables()] == [3]
+    assert ListParts(tmp_path / "a.csv", {"k": 4}).users == 0
     assert list(tmp_path.iterdir()) == []
 
 

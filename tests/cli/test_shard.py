@@ -1,5 +1,6 @@
 """``tfzoo shard``: the folder, its message, and wrong use."""
 
+import functools
 import json
 
 import numpy as np
@@ -18,13 +19,17 @@ from tfzoo.tasks.streamed import StreamedTrain
 from tfzoo.training.record import RunRecord
 
 
-@pytest.fixture
-def ratings(tmp_path):
+def write_ratings(folder):
     random = np.random.default_rng(0)
     cells = random.choice(40 * 30, 600, replace=False)
     frame = pd.DataFrame({"u": cells // 30, "i": cells % 30, "stars": random.integers(1, 6, 600)})
-    frame.to_csv(tmp_path / "shop.csv", index=False)
-    return tmp_path / "shop.csv"
+    frame.to_csv(folder / "shop.csv", index=False)
+    return folder / "shop.csv"
+
+
+@pytest.fixture
+def ratings(tmp_path):
+    return write_ratings(tmp_path)
 
 
 COLUMNS = ["--user-col", "u", "--item-col", "i", "--rating-col", "stars"]
@@ -120,31 +125,42 @@ def test_training_streams_from_the_folder(ratings, tmp_path, capsys, model, metr
     assert (again.metrics, again.fingerprint) == (record.metrics, record.fingerprint)
 
 
-@pytest.fixture
-def trained(ratings, tmp_path, request):
-    """Return the folder of a run on shards, whose model is exported, and the folder of the exports."""
-    assert shard(ratings, "--output", tmp_path / "shards") == 0
-    where = ["--output", str(tmp_path / "runs"), "--export-dir", str(tmp_path / "saved")]
-    settings = ["--set", "training.epochs=2", "--set", "training.batch_size=64", "--seed", "1"]
-    data = ["--data", str(tmp_path / "shards")]
-    assert main(["train", "--model", request.param, *data, *where, *settings]) == 0
-    return seed_of(tmp_path / "runs", f"{request.param}-shop-paper", 1), tmp_path / "saved"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a function that trains a model on shards, once.
+
+    It gives a folder with ``shards``, and that of a run on them, whose model is exported to ``saved``.
+    """
+
+    @functools.cache
+    def train(model):
+        place = tmp_path_factory.mktemp(model)
+        assert shard(write_ratings(place), "--output", place / "shards") == 0
+        where = ["--output", str(place / "runs"), "--export-dir", str(place / "saved"), "--seed", "1"]
+        settings = ("training.epochs=2", "training.batch_size=64", "training.jit_compile=false")
+        options = [part for setting in settings for part in ("--set", setting)]
+        data = ["--data", str(place / "shards")]
+        assert main(["train", "--model", model, *data, *where, *options]) == 0
+        return place, seed_of(place / "runs", f"{model}-shop-paper", 1)
+
+    return train
 
 
 @pytest.mark.parametrize(
-    ("trained", "metric"),
+    ("model_name", "metric"),
     [pytest.param("biased-mf", "rmse", marks=pytest.mark.slow), ("gmf", "ndcg@10")],
-    indirect=["trained"],
 )
-def test_a_model_of_shards_is_exported_and_measured_again(trained, metric, capsys):
-    folder, saved = trained
+def test_a_model_of_shards_is_exported_and_measured_again(trained, model_name, metric, tmp_path, capsys):
+    place, folder = trained(model_name)
     record = RunRecord.load(folder)
     capsys.readouterr()
     assert main(["evaluate", "--run", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert printed.count(f"{record.metrics['test'][metric]:.4f}") >= 2
-    assert main(["export", "--run", str(folder), "--export-dir", str(saved), "--keep-seen"]) == 0
-    versions = [tf.saved_model.load(str(saved / f"{record.model}-shop" / name)) for name in ("1", "2")]
+    assert main(["export", "--run", str(folder), "--export-dir", str(tmp_path), "--keep-seen"]) == 0
+    versions = [
+        tf.saved_model.load(str(where / f"{record.model}-shop/1")) for where in (place / "saved", tmp_path)
+    ]
 
     model = load_model(folder)
     shards = open_shards(record.data["shards"])
@@ -169,28 +185,29 @@ def test_a_model_of_shards_is_exported_and_measured_again(trained, metric, capsy
         assert kept[:5].tolist() == best[:5]
 
 
-@pytest.mark.parametrize("trained", ["gmf"], indirect=True)
-def test_an_export_that_keeps_seen_items_does_not_read_the_training_part(trained, monkeypatch):
-    folder, saved = trained
+def test_an_export_that_keeps_seen_items_does_not_read_the_training_part(trained, tmp_path, monkeypatch):
+    _, folder = trained("gmf")
 
     def read(_):
         raise AssertionError("the training part was read")
 
     monkeypatch.setattr(StreamedTrain, "_pairs", property(read))
-    export = ["export", "--run", str(folder), "--export-dir", str(saved)]
+    export = ["export", "--run", str(folder), "--export-dir", str(tmp_path)]
     assert main([*export, "--keep-seen"]) == 0
     with pytest.raises(AssertionError, match="the training part was read"):
         main(export)
 
 
-@pytest.mark.parametrize("trained", ["biased-mf"], indirect=True)
 def test_a_run_finds_its_shards_where_they_have_gone(trained, ratings, tmp_path, capsys):
-    folder, _ = trained
-    (tmp_path / "shards").rename(tmp_path / "moved")
+    place, folder = trained("gmf")
     evaluate = ["evaluate", "--run", str(folder)]
-    assert main(evaluate) == 2
-    assert "shards, which is not there. Give --data PATH" in capsys.readouterr().err
-    assert main([*evaluate, "--data", str(tmp_path / "moved")]) == 0
+    moved = (place / "shards").rename(tmp_path / "moved")
+    try:
+        assert main(evaluate) == 2
+        assert "shards, which is not there. Give --data PATH" in capsys.readouterr().err
+        assert main([*evaluate, "--data", str(moved)]) == 0
+    finally:
+        moved.rename(place / "shards")
     other = pd.read_csv(ratings).iloc[:-1]
     other.to_csv(ratings, index=False)
     assert shard(ratings, "--output", tmp_path / "other") == 0

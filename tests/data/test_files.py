@@ -449,3 +449,12 @@ def test_ids_come_back_as_they_went_in(ids: list) -> None:
     assert [str(raw) for raw in data.users.decode(data.user_id)] == [str(raw) for raw in ids]
     assert data.users.lookup(np.array(ids)).tolist() == data.user_id.tolist()
     assert sorted(data.user_id.tolist()) == list(range(1, len(ids) + 1))
+
+
+def test_what_is_not_read_is_said_where_no_ratings_are(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("u,i,stars,a,b,c,d,e\n1,2,5,0,0,0,0,0\n2,3,1,0,0,0,0,0\n")
+    (note,) = (note for note in from_file(path, user_col="u", item_col="i").notes if "no ratings" in note)
+    assert note.endswith("unread columns: 'stars', 'a', 'b', 'c', 'd', ...")
+    rated = from_file(path, user_col="u", item_col="i", rating_col="stars")
+    assert not any("unread" in note for note in rated.notes)

@@ -1,10 +1,13 @@
 """The one in-memory table."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import tfzoo
 from tfzoo.data.interactions import Interactions, check_ids
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError
@@ -124,3 +127,28 @@ def test_the_toy_data_is_as_its_fixture_says(toy):
     assert set(toy.ratings.tolist()) == {1, 2, 3, 4, 5}
     assert (toy.users.dtype, toy.items.dtype) == ("int64", "string")
     assert len(toy.item_features["title"]) == toy.num_items + 1
+
+
+def test_a_data_frame_of_raw_ids_reads_back():
+    data = tfzoo.from_dataframe(
+        pd.DataFrame({"user_id": ["b", "a"], "item_id": [7, 9], "rating": [1.5, 2.0], "when": [5, 3]}),
+        time_col="when",
+        least=1,
+    )
+    frame = data.to_dataframe()
+    assert frame.columns.tolist() == ["user_id", "item_id", "rating", "timestamp"]
+    assert frame["user_id"].tolist() == ["b", "a"]
+    again = tfzoo.from_dataframe(frame, time_col="timestamp", least=1)
+    assert again.fingerprint() == data.fingerprint()
+    unknown = replace(data, user_id=np.array([0, 2], np.int32)).to_dataframe()
+    assert unknown["user_id"].isna().tolist() == [True, False]
+    assert unknown["user_id"][1] == "b"
+
+
+def test_tables_show_themselves_in_one_line():
+    shown = (
+        "<Interactions interactions: 3 interactions, 2 users, 3 items, density 50.00%, mean rating 4.0000>"
+    )
+    assert repr(table()) == shown
+    assert repr(Vocabulary(np.arange(1200))) == "<Vocabulary of 1,200 ids: 0, 1, 2, ...>"
+    assert repr(Vocabulary(np.array(["x"]))) == "<Vocabulary of 1 ids: 'x'>"

@@ -150,3 +150,17 @@ def test_decode_refuses_ids_outside_the_vocabulary(dense):
 def test_what_is_not_a_vocabulary_is_refused(ids, message):
     with pytest.raises(DataError, match=message):
         Vocabulary(np.array(ids))
+
+
+def test_further_ids_stand_behind_and_change_no_dense_id():
+    vocabulary = Vocabulary.from_values([30, 10]).extended([[20, 30], [5, 20]])
+    assert vocabulary.ids.tolist() == [10, 30, 5, 20]
+    assert vocabulary.lookup([10, 30, 5, 20, 7]).tolist() == [1, 2, 3, 4, 0]
+    twice = vocabulary.extended(["1", "40"])
+    assert twice.ids.tolist() == [10, 30, 5, 20, 1, 40]
+    assert twice.lookup(["40", 10, 1]).tolist() == [6, 1, 5]
+    assert twice.extended([]) is twice
+    texts = Vocabulary.from_values(["b", "d"]).extended(["a", "b", "c", 7])
+    assert texts.ids.tolist() == ["b", "d", "7", "a", "c"]
+    with pytest.raises(DataError, match="The known ids are whole numbers, and 'x' is none"):
+        vocabulary.extended(["40", "x"])

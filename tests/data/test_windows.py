@@ -29,9 +29,9 @@ def test_sequences_are_each_users_events_in_time(lengths):
     found = Sequences.of(data)
     parts = np.split(found.item_id, found.offsets[1:-1])
     assert [part.tolist() for part in parts] == expected
-    gaps = np.diff(time, prepend=time[0]).astype(float)
-    gaps[np.cumsum([0, *lengths[:-1]])] = 0
-    np.testing.assert_array_equal(found.gaps(), gaps.astype("float32"))
+    gaps = np.diff(time, append=time[-1]).astype(float)
+    gaps[np.cumsum(lengths) - 1] = 5
+    np.testing.assert_array_equal(found.gaps(last=5), gaps.astype("float32"))
 
 
 @given(LENGTHS, st.integers(1, 5))

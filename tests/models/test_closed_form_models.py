@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,9 +13,11 @@ from scipy.spatial import distance
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
+import tfzoo
+from tests.zoo import random_inputs, sampled, small
 from tfzoo.errors import UsageError
-from tfzoo.layers import closed_form
-from tfzoo.models import create_model, model_info
+from tfzoo.layers import ComputedModel, closed_form
+from tfzoo.models import create_model, list_models, model_info
 from tfzoo.models.neighbours import keep_largest, weigh
 
 USERS, ITEMS = 12, 9
@@ -280,3 +283,26 @@ def test_popularity_counts_interactions_for_everyone():
     found = score(solved("popularity", matrix=matrix), np.random.default_rng(0).random((4, ITEMS + 1)))
     np.testing.assert_array_equal(found, np.tile(matrix.toarray().sum(axis=0), (4, 1)))
     assert len(np.unique(found)) > 3
+
+
+# One of each builder, and one that is trained; the others with --runslow.
+FEW = ("baseline", "biased-mf", "ease", "item-knn", "pure-svd", "session-popularity", "user-knn")
+
+
+@pytest.mark.parametrize("name", sampled(list_models(), FEW))
+def test_what_is_computed_refuses_to_be_fitted(name):
+    model = small(name)
+    assert isinstance(model, ComputedModel) == (not model.trainable_variables)
+
+
+@pytest.mark.parametrize("name", ["baseline", "ease"])
+def test_a_saved_one_refuses_too(name, tmp_path):
+    model = small(name)
+    model.save(tmp_path / "model.keras")
+    inputs = random_inputs(model, 3)
+    for one in (model, tfzoo.load_model(tmp_path / "model.keras"), keras.models.clone_model(model)):
+        one.compile("sgd", "mse")
+        with pytest.raises(UsageError, match=f"'{name}' is trained by gradient descent.*fit_closed_form"):
+            one.fit(inputs, model(inputs), verbose=0)
+        for key, values in one(inputs).items():
+            np.testing.assert_array_equal(values, model(inputs)[key])

@@ -42,6 +42,7 @@ OPTIONS = {
     "fmlp-rec": {"initial_stddev": 0.1},
     "caser": {"horizontal_filters": 8},
     "narm": {"embedding_dropout": 0.0},
+    "hstu": {"temperature": 0.05},
     # Hidden events are found in whole windows: in one of two events everyone's first one, too, is asked for.
     "bert4rec": {"history_length": 2, "initial_stddev": 0.2, "attention_dropout": 0.0},
 }

@@ -72,3 +72,19 @@ def test_scores_are_products_with_the_vectors_that_are_read():
     outputs = ask(model, [[0, 1, 2, 3, 4]])
     expected = outputs["states"][:, -1] @ model.get_layer("items").table.numpy().T
     np.testing.assert_allclose(outputs["scores"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_first_events_of_a_longer_session_are_those_that_count():
+    keras.utils.set_random_seed(0)
+    model = create_model("narm", 3, 11, history_length=6, embedding_dim=4, units=3, first=3)
+    short = create_model("narm", 3, 11, history_length=3, embedding_dim=4, units=3)
+    short.set_weights(model.get_weights())
+    expected = ask(short, [[1, 2, 3], [5, 6, 7], [0, 0, 9]])["scores"]
+    found = ask(model, [[1, 2, 3, 4, 5, 6], [0, 0, 5, 6, 7, 8], [0, 0, 0, 0, 0, 9]])["scores"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_more_first_events_than_there_are_or_none_are_refused(first):
+    with pytest.raises(ValueError, match="`first` must be between 1 and 6"):
+        create_model("narm", 3, 11, history_length=6, first=first)

@@ -148,11 +148,11 @@ def test_a_golden_recipe_trains_to_the_figures_of_its_record(tmp_path):
     for group, settings in recipe.model_dump(mode="json").items():
         known = values.get(group, settings)
         assert settings == known or settings.items() >= known.items(), group
-    # As a user gives it, by its path; the name is that of the file then.
+    # As a user gives it, by its path; the name is the one that the file states.
     loaded = load_recipe("biased-mf", "golden", str(GOLDEN / "recipe.yaml"))
     # Settings of the task that came later have their defaults.
     assert loaded.task.items() >= recipe.task.items()
-    assert loaded == recipe.model_copy(update={"name": "recipe", "task": loaded.task})
+    assert loaded == recipe.model_copy(update={"changes": loaded.changes, "task": loaded.task})
     record, _ = run(Experiment.prepare(recipe, golden_table(), 0), tmp_path)
     for metric, value in EXPECTED["test"].items():
         assert record.metrics["test"][metric] == pytest.approx(value, rel=1e-4), metric

@@ -14,7 +14,7 @@ from tfzoo.reporting.results import tables_of
 from tfzoo.reporting.summary import load_records, split_name, summarise
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/classics.md")
+PAGES = ("README.md", "docs/headline.md", "docs/classics.md")
 # Words that state an order of models.
 ORDER = re.compile(r"\b(better|worse|ahead of|level with|the best of|behind)\b")
 TABLE = [

@@ -65,12 +65,17 @@ def after_events(model, events):
     return outputs["scores"][0]
 
 
-def after_history(model, events, user):
-    """Return the scores of all items after the last events, right-aligned."""
-    length = model.input["history"].shape[1]
+def after_history(model, train, user, events=None):
+    """Return the scores of all items after a user's last events, or after others without times."""
+    length, seconds = model.input["history"].shape[1], float(np.median(gaps_of_all(train)))
+    gaps = [seconds] * len(events or ())
+    if events is None:
+        events, gaps = known_events(train, user), [*gaps_after(train, user), seconds]
     kept = events[-length:]
+    padding = [0] * (length - len(kept))
     inputs = {
-        "history": np.array([[0] * (length - len(kept)) + kept], np.int32),
+        "history": np.array([padding + kept], np.int32),
+        "history_gaps": np.array([padding + gaps[len(gaps) - len(kept) :]], np.float32),
         "user_id": np.array([user], np.int32),
     }
     return call(model, {key: inputs[key] for key in model.input})["scores"][0]
@@ -82,13 +87,24 @@ def known_events(train, user):
     return train.item_id[rows[np.argsort(train.timestamp[rows], kind="stable")]].tolist()
 
 
+def gaps_after(train, user):
+    """Return the seconds between the events of a user."""
+    return np.diff(np.sort(train.timestamp[train.user_id == user]) / train.ticks_per_second).tolist()
+
+
+def gaps_of_all(train):
+    """Return the seconds between the events of every user, but for events at one time."""
+    gaps = np.concatenate([gaps_after(train, user) for user in np.unique(train.user_id)])
+    return gaps[gaps > 0]
+
+
 def catalogue(name, model, train, user):
     """Return the scores by which the items are ranked for a dense user id."""
     task, items = task_of(name), np.arange(train.num_items + 1)
     if task == "next-item":
         return after_events(model, known_events(train, user))
     if task == "sequence":
-        return after_history(model, known_events(train, user), user)
+        return after_history(model, train, user)
     if task == "reconstruction":
         return by_rows(model, train, [user], [0])["scores"][0]
     if task == "review-rating":
@@ -113,7 +129,7 @@ def history_scores(name, model, train, items):
     if task_of(name) == "next-item":
         return after_events(model, known)
     if task_of(name) == "sequence":
-        return after_history(model, known, 0)
+        return after_history(model, train, 0, known)
     row = np.zeros((1, train.num_items + 1), np.float32)
     row[0, items] = 1
     inputs = {"user_row": tf.constant(row), "user_id": tf.constant([0])}

@@ -77,6 +77,25 @@ def test_each_window_has_a_target_after_each_of_its_events():
     np.testing.assert_array_equal(weight, (labels["target"] > 0).sum((1, 2)))
 
 
+def test_gaps_are_the_seconds_to_the_next_event_and_the_usual_ones_where_that_is_not_known():
+    times = [[0, 10, 40, 100], [5, 25]]
+    user = np.repeat([1, 2], [4, 2])
+    train = table(user, [1, 2, 3, 4, 5, 6], np.ones(6), timestamp=np.concatenate(times))
+    split = Split(train, train, train, "whole")
+    model = create_model("lstm", 2, 6, history_length=5, embedding_dim=4, units=3, read_gaps=True)
+    task = SequenceTask()
+    features = task.features(model, split, train)
+    # The median of 10, 30, 60 and 20.
+    assert features.usual_gap == 25
+    inputs, _, _ = next(iter(task.train_dataset(features, train, BatchPlan(2, 0))))
+    found = {tuple(row) for row in inputs["history_gaps"].numpy()[0].tolist()}
+    assert found == {(0, 0, 10, 30, 60), (0, 0, 0, 0, 20)}
+    known = features.of_users(tf.constant([1, 2]), features.tables("validation"))["history_gaps"]
+    np.testing.assert_array_equal(known, [[0, 10, 30, 60, 25], [0, 0, 0, 20, 25]])
+    given = features.of_histories(tf.constant([[0, 3, 1]], tf.int32))["history_gaps"]
+    np.testing.assert_array_equal(given, [[0, 0, 0, 25, 25]])
+
+
 def test_prefixes_give_one_target_each():
     task = SequenceTask(SequenceSettings(examples="prefixes"))
     inputs, labels, weight = epoch(task)

@@ -52,6 +52,14 @@ def test_the_recipe_is_read_as_the_settings_of_the_trial(tmp_path, model, datase
         in again.description
     )
     assert again.changes == {}
+    assert again.name == tmp_path.name
+
+
+@pytest.mark.parametrize(("folder", "name"), [("t 9", "t 9"), (".hidden", "recipe"), ("tuned", "tuned")])
+def test_the_recipe_is_named_after_the_folder_where_it_can_be(tmp_path, folder, name):
+    (tmp_path / folder).mkdir()
+    path = write_recipe(load_recipe("pmf", "ml-100k"), TRIALS[0], BUDGET, tmp_path / folder)
+    assert load_recipe("pmf", "ml-100k", str(path)).name == name
 
 
 def test_the_table_has_a_row_a_trial(tmp_path):

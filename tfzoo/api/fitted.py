@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,23 +13,33 @@ import keras
 import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
+from rich.console import Console
 
 from tfzoo.all_lists import all_lists, recommender_of, users_of
 from tfzoo.api.advice import without_tracing_advice
-from tfzoo.api.questions import checked_pairs, listed_ids, positive, trained_items
+from tfzoo.api.keywords import overrides_of
+from tfzoo.api.preparing import columns_of, source_of
+from tfzoo.api.questions import checked_pairs, listed_ids, positive, trained_items, warn_of_unknown
+from tfzoo.api.randomness import own_random_numbers
 from tfzoo.api.similarity import similar
-from tfzoo.api.storing import write
+from tfzoo.api.storing import Update, given_folder, write
+from tfzoo.api.wording import as_keywords, keywords_in_errors
 from tfzoo.data.interactions import Interactions
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
-from tfzoo.runs import load_model
+from tfzoo.explaining import explain
+from tfzoo.models import model_info
+from tfzoo.runs import load_model, run
 from tfzoo.serving.export import export_saved_model, refuse_other_data
 from tfzoo.serving.in_process import InProcessClient
 from tfzoo.serving.interface import BLANK_SCORE, Id
 from tfzoo.serving.recommenders import CatalogueRecommender
 from tfzoo.training.record import RunRecord
 from tfzoo.training.settings import REFITTED
+from tfzoo.updates import prepare_update, training_settings, update_name
 
+# By the input of a signature, the argument that fills it.
+ARGUMENTS = {"exclude_ids": "exclude", "allow_ids": "among", "history": "history"}
 # Scores of all items are made for so many users at once.
 USERS_PER_CALL = 256
 
@@ -40,17 +52,26 @@ class FittedModel:
         data: the interactions that it was prepared from, before any filter.
         record: of the run.
         folder: of the run, with the model.
+        updates: of each update since then the interactions, and where they are from.
         keep: what must live as long as this object, such as a temporary folder.
 
     Attributes:
-        data: the interactions.
+        data: the interactions of the first training.
         record: what a training leaves: settings, metrics, times, versions.
     """
 
     def __init__(
-        self, experiment: Experiment, data: Interactions, record: RunRecord, folder: Path, *, keep: Any = None
+        self,
+        experiment: Experiment,
+        data: Interactions,
+        record: RunRecord,
+        folder: Path,
+        *,
+        updates: Sequence[Update] = (),
+        keep: Any = None,
     ) -> None:
         self.data, self.record, self._folder, self._keep = data, record, folder, keep
+        self._updates = tuple(updates)
         self._experiment = experiment.refitted()
 
     def __repr__(self) -> str:
@@ -129,8 +150,8 @@ class FittedModel:
             users: raw ids. Who is not in the data gets the most popular items, with their numbers of
                 interactions as scores.
             k: items a user.
-            exclude: raw item ids that are never listed; unknown ones are ignored.
-            among: rank these items alone; None for all.
+            exclude: raw item ids that are never listed; unknown ones are warned of.
+            among: rank these items alone, unknown ones are warned of; None for all.
 
         Returns:
             Columns ``user_id``, ``item_id``, ``rank`` (from 1), ``score``, ``known_user`` and, where items
@@ -174,7 +195,7 @@ class FittedModel:
         """Return the best items for somebody of whom a history alone is known.
 
         Args:
-            history: raw item ids, oldest first; unknown ones are ignored.
+            history: raw item ids, oldest first; unknown ones are warned of, and say nothing.
             k: how many items.
             exclude: raw item ids that are never listed.
 
@@ -222,6 +243,36 @@ class FittedModel:
         return self._titled(frame, "similar_id")
 
     @without_tracing_advice()
+    def explain(self, user: Id, item: Id) -> pd.DataFrame:
+        """Return which past items of a user carry the score of an item, see `tfzoo.explaining.explain`.
+
+        Args:
+            user: raw id of a user of the data.
+            item: raw id of an item of the data.
+
+        Returns:
+            Columns ``item_id`` of past items, most important first, ``part``, ``kind`` (``leave-one-out``:
+            what the score loses without it, or ``nearest``: cosine with the item) and, where items have
+            titles, ``title``. ``attrs["score"]`` of the frame is the score of the item.
+
+        Raises:
+            UsageError: an id is not in the data, or nothing is known of the user.
+        """
+        train = self._experiment.split.train
+        dense = []
+        for name, vocabulary, raw in (("User", train.users, user), ("Item", train.items, item)):
+            (one,) = listed_ids(raw, name.lower())
+            dense.append(int(vocabulary.lookup([one])[0]))
+            if dense[-1] == 0:
+                raise UsageError(f"{name} {one!r} is not in the data.")
+        found = explain(self._experiment, self._scorer, *dense)
+        past = train.items.decode(found.item_id)
+        frame = pd.DataFrame({"item_id": past, "part": found.part, "kind": found.kind})
+        frame = self._titled(frame, "item_id")
+        frame.attrs["score"] = found.score
+        return frame
+
+    @without_tracing_advice()
     def predict(self, pairs: Any, *, user_col: str = "user_id", item_col: str = "item_id") -> pd.DataFrame:
         """Return the model's rating or score of pairs.
 
@@ -243,9 +294,62 @@ class FittedModel:
         ((name, values),) = self._client.predict("serving_default", inputs).items()
         return frame[[user_col, item_col]].reset_index(drop=True).assign(**{name: values})
 
+    @keywords_in_errors()
+    @without_tracing_advice()
+    def update(
+        self,
+        data: Any,
+        *,
+        replay: float = 0.0,
+        epochs: int | None = None,
+        name: str = "new",
+        verbose: bool = True,
+        **training: Any,
+    ) -> FittedModel:
+        """Go on with new interactions, users and items; this model stays what it is.
+
+        Args:
+            data: a data frame with the columns that `fit` was told of, or `Interactions`.
+            replay: share of the earlier data that is trained on again, against forgetting.
+            epochs: passes over what is trained on; None for as many as the training before found best.
+            name: short name of the new data.
+            verbose: show what was read.
+            **training: settings of the training that are to be others, such as ``learning_rate=1e-3``.
+
+        Returns:
+            The updated model; see `tfzoo.updates.prepare_update` for what is kept. It is measured on the
+            rows that the first training held out.
+
+        Raises:
+            UsageError: the model's tables do not grow with the ids, or nothing in the data is new.
+            DataError: the data cannot be used.
+        """
+        columns = columns_of(self.record.data if not self._updates else self._updates[-1][1])
+        columns = replace(columns, duplicates=columns.duplicates or "last")
+        new = columns.read(data, self.record.model, name, least=1)
+        console = Console(stderr=True, markup=False, quiet=not verbose)
+        console.print(as_keywords(new.describe()), highlight=False, soft_wrap=True)
+        source = source_of(new.name, columns)
+        changed = overrides_of(model_info(self.record.model), training)
+        experiment = prepare_update(
+            self._experiment,
+            self.record,
+            self._folder,
+            new,
+            source,
+            replay=replay,
+            epochs=epochs,
+            training=training_settings(self.record.model, changed),
+        )
+        folder = tempfile.TemporaryDirectory(prefix="tfzoo-")
+        with own_random_numbers():
+            record, place = run(experiment, Path(folder.name), name=update_name(self.record, experiment))
+        updates = [*self._updates, (new, source)]
+        return FittedModel(experiment, self.data, record, place, updates=updates, keep=folder)
+
     def save(self, folder: str | Path) -> Path:
         """Write the model with its data into a folder, for `load`; see `tfzoo.api.storing.write`."""
-        return write(self.data, self.record, self._folder, Path(folder))
+        return write(self.data, self.record, self._folder, given_folder(folder), self._updates)
 
     def export(self, folder: str | Path) -> Path:
         """Write the next version of a SavedModel for TensorFlow Serving.
@@ -260,9 +364,9 @@ class FittedModel:
             TfzooError: the folder cannot be written, or its versions are of another model or other data.
         """
         experiment = self._experiment
-        target = Path(folder)
+        target = given_folder(folder)
         told = "Name another folder."
-        refuse_other_data(target, self.record.model, experiment.data_fingerprint, told)
+        refuse_other_data(target, self.record.model, experiment.data_served(), told)
         return export_saved_model(
             self.model,
             self._scorer,
@@ -290,6 +394,9 @@ class FittedModel:
     ) -> pd.DataFrame:
         """Ask a signature for many rows, and return the eligible items one below the other."""
         positive(k)
+        given = {"history": who[0], **lists} if asked == "history" else lists
+        for name, ids in given.items():
+            warn_of_unknown(self._experiment.split.train.items, ids, ARGUMENTS[name])
         parts = []
         for first in range(0, len(who), USERS_PER_CALL):
             rows = who[first : first + USERS_PER_CALL]

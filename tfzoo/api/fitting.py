@@ -15,6 +15,7 @@ from tfzoo.api.advice import without_tracing_advice
 from tfzoo.api.fitted import FittedModel
 from tfzoo.api.keywords import overrides_of
 from tfzoo.api.preparing import Columns, prepare, recipe_for
+from tfzoo.api.randomness import own_random_numbers
 from tfzoo.api.wording import keywords_in_errors
 from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
@@ -62,7 +63,8 @@ def fit(
         fit_on: ``"train"`` holds validation and test parts out, so that `FittedModel.evaluate` has
             something to measure; ``"all"`` trains the final model on every interaction, for as many epochs
             as validation has chosen before, or as ``epochs=`` says.
-        seed: fixes split, initial weights, order and negatives.
+        seed: fixes split, initial weights, order and negatives. Python's and NumPy's own random numbers go on
+            as before; the global seed of TensorFlow and Keras is this one afterwards.
         user_features: a data frame with one row a user, whose column ``user_col`` holds the ids.
         item_features: a data frame with one row an item; a column ``title`` is shown beside answers.
         duplicates: what to do with a second row of the same user and item, see `from_dataframe`; None for
@@ -96,7 +98,7 @@ def fit(
     console = Console(stderr=True, markup=False, quiet=not verbose)
     experiment = prepare(chosen, interactions, columns, seed, console)
     folder = tempfile.TemporaryDirectory(prefix="tfzoo-")
-    with _progress(console, experiment) as on_epoch:
+    with own_random_numbers(), _progress(console, experiment) as on_epoch:
         record, place = run(experiment, Path(folder.name), on_epoch=on_epoch)
     return FittedModel(experiment, interactions, record, place, keep=folder)
 

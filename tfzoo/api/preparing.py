@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from tfzoo.api.frames import as_frame, side_features
@@ -20,9 +21,12 @@ from tfzoo.models import model_info
 from tfzoo.tasks import get_task
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.settings import Recipe
+from tfzoo.training.splitting import apply_filter
 
 # From what warns through `prepare`, a public function and its two decorators to the line that called it.
 CALLER = 5
+# A column with more different numbers than this is hardly one of ratings.
+MOST_RATINGS = 20
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class Columns:
     text_col: str | None = None
     duplicates: str | None = None
 
-    def read(self, data: Any, model: str, name: str) -> Interactions:
+    def read(self, data: Any, model: str, name: str, *, least: int = 2) -> Interactions:
         """Return the interactions in a data frame; interactions as they are.
 
         Args:
             data: see `tfzoo.fit`.
             model: name of the model, which says whether ratings are needed, and pairs may repeat.
             name: of the data.
+            least: users, and items, that a data frame must have.
         """
         if isinstance(data, Interactions):
             return data
@@ -51,15 +56,33 @@ class Columns:
         columns["rating_col"] = "rating" if self.rating_col is None else self.rating_col
         columns["duplicates"] = self.duplicates or needs.duplicates
         required = self.rating_col is not None or needs.rating
-        return from_dataframe(as_frame(data, "data"), rating_required=required, name=name, **columns)
+        frame = as_frame(data, "data")
+        found = from_dataframe(frame, rating_required=required, name=name, least=least, **columns)
+        if found.rating is None:
+            self._warn_of_ratings(frame)
+        return found
+
+    def _warn_of_ratings(self, frame: pd.DataFrame) -> None:
+        """Warn of columns that look like ratings where none are read: dislikes would count as likes."""
+        named = {str(value) for value in asdict(self).values()}
+        for column in frame.columns:
+            if str(column) in named or not pd.api.types.is_numeric_dtype(frame[column]):
+                continue
+            if 1 < frame[column].nunique() <= MOST_RATINGS:
+                warnings.warn(
+                    f"column '{column}' is not read: every row counts alike. Where it has ratings, "
+                    f"rating_col={column!r} takes them.",
+                    DataWarning,
+                    stacklevel=CALLER + 1,
+                )
 
     def with_features(self, interactions: Interactions, users: Any, items: Any) -> Interactions:
         """Return interactions with the side features of two data frames; None for none."""
         if users is not None:
-            table = side_features(users, self.user_col, interactions.users, "user_features")
+            table = side_features(users, str(self.user_col), interactions.users, "user_features")
             interactions = replace(interactions, user_features={**interactions.user_features, **table})
         if items is not None:
-            table = side_features(items, self.item_col, interactions.items, "item_features")
+            table = side_features(items, str(self.item_col), interactions.items, "item_features")
             interactions = replace(interactions, item_features={**interactions.item_features, **table})
         return interactions
 
@@ -91,9 +114,22 @@ def prepare(
     experiment = Experiment.prepare(recipe, interactions, seed, source_of(interactions.name, columns))
     for line in (interactions.describe(), *(f"  {note}" for note in experiment.interactions.notes)):
         console.print(as_keywords(line), highlight=False, soft_wrap=True)
-    for note in notes_on(experiment, PYTHON):
+    for note in (*_on_filter(experiment, interactions), *notes_on(experiment, PYTHON)):
         warnings.warn(f"{interactions.name}: {note}", DataWarning, stacklevel=CALLER)
     return experiment
+
+
+def _on_filter(experiment: Experiment, interactions: Interactions) -> list[str]:
+    """Return how much the recipe's filter leaves out, which the command line shows with the data."""
+    if any(key.startswith("filter.") for key in experiment.recipe.changes):
+        # Who asks for a filter knows of it.
+        return []
+    kept = apply_filter(interactions, experiment.recipe.filter)
+    if len(kept) == len(interactions):
+        return []
+    of_users = f"{interactions.num_users - kept.num_users:,} of {interactions.num_users:,} users"
+    left_out = f"{len(interactions) - len(kept):,} of {len(interactions):,} rows and {of_users}"
+    return [f"the recipe's filter leaves out {left_out}; min_rating= and min_user_interactions= change it"]
 
 
 def source_of(name: str, columns: Columns) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 
 from tfzoo.api.frames import as_frame
 from tfzoo.data.vocabulary import Vocabulary
-from tfzoo.errors import DataError, UsageError
+from tfzoo.errors import DataError, DataWarning, UsageError
 from tfzoo.serving.interface import Id, plain_id
+
+# From `warn_of_unknown` through the method that answers, its decorator and the public one to who called it.
+CALLER = 5
 
 
 def listed_ids(ids: Iterable[Id] | Id, name: str) -> list[Id]:
@@ -40,6 +44,22 @@ def positive(k: int) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UsageError(f"k must be a whole number of at least 1. Received {k!r}.")
     return int(k)
+
+
+def warn_of_unknown(items: Vocabulary, ids: list[Id], name: str) -> None:
+    """Warn of raw item ids that are not in the data.
+
+    Args:
+        items: their vocabulary.
+        ids: raw ids.
+        name: of the argument that they were given as.
+    """
+    known = items.lookup(np.array(ids)) if ids else np.zeros(0, np.int32)
+    unknown = [raw for raw, dense in zip(ids, known, strict=True) if dense == 0]
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+        told = f"{name}: {len(unknown):,} of {len(ids):,} items are not in the data: {shown}"
+        warnings.warn(told, DataWarning, stacklevel=CALLER)
 
 
 def trained_items(items: Vocabulary, ids: list[Id], trained: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,27 @@ from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import TfzooError, UsageError
 from tfzoo.files import temporary_folder, writing
-from tfzoo.training.record import MODEL, RunRecord
+from tfzoo.training.record import MODEL, RunRecord, sources_of
 
 DATA = "data"
 ROWS = "interactions.parquet"
 ABOUT = "about.json"
 COLUMNS = ("user_id", "item_id", "rating", "timestamp", "text")
 SIDES = ("user_features", "item_features")
+# The interactions of an update, and where they are from.
+Update: TypeAlias = tuple[Interactions, Mapping[str, Any]]
 
 
-def write(data: Interactions, record: RunRecord, run: Path, folder: Path) -> Path:
+def given_folder(folder: str | Path) -> Path:
+    """Return the folder that a user names, with ``~`` resolved; raises `UsageError` for an empty name."""
+    if not str(folder).strip():
+        raise UsageError("Name a folder. Received an empty text.")
+    return Path(folder).expanduser()
+
+
+def write(
+    data: Interactions, record: RunRecord, run: Path, folder: Path, updates: Sequence[Update] = ()
+) -> Path:
     """Write a trained model and its data.
 
     Args:
@@ -33,9 +44,11 @@ def write(data: Interactions, record: RunRecord, run: Path, folder: Path) -> Pat
         record: of the run.
         run: folder of the run.
         folder: to be made; it must not exist, or be empty.
+        updates: of each update the interactions, and where they are from.
 
     Returns:
-        The folder: ``record.json``, ``model.keras`` and ``data/`` with the interactions in Parquet, so that
+        The folder: ``record.json``, ``model.keras`` and ``data/`` with the interactions in Parquet, those of
+        updates in ``data-1/``, ``data-2/`` and so on, so that
         the folder holds personal data where the interactions are such.
 
     Raises:
@@ -49,6 +62,8 @@ def write(data: Interactions, record: RunRecord, run: Path, folder: Path) -> Pat
         with temporary_folder(folder.parent, f".{folder.name}.saving-") as temporary:
             prepared = temporary / folder.name
             _write(data, prepared / DATA)
+            for number, (table, _) in enumerate(updates, start=1):
+                _write(table, prepared / f"{DATA}-{number}")
             shutil.copyfile(run / MODEL, prepared / MODEL)
             record.save(prepared)
             # Over an empty folder too; the whole appears at once.
@@ -76,8 +91,8 @@ def _write(data: Interactions, folder: Path) -> None:
     (folder / ABOUT).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
-def read(folder: Path) -> tuple[Interactions, RunRecord]:
-    """Return the interactions and the record that `write` wrote.
+def read(folder: Path) -> tuple[Interactions, RunRecord, list[Update]]:
+    """Return the interactions, the record and the updates that `write` wrote.
 
     Args:
         folder: of the fitted model.
@@ -93,7 +108,9 @@ def read(folder: Path) -> tuple[Interactions, RunRecord]:
         )
     record = RunRecord.load(folder)
     try:
-        return _read(folder / DATA), record
+        sources = sources_of(record.data)[1:]
+        tables = [_read(folder / f"{DATA}-{number}") for number in range(1, len(sources) + 1)]
+        return _read(folder / DATA), record, list(zip(tables, sources, strict=True))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TfzooError(f"The data in {folder / DATA} cannot be read: {error}") from error
 

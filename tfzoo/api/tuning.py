@@ -132,7 +132,7 @@ def tune(
         search,
         chosen,
         experiment,
-        Path(keep.name if keep is not None else str(output)),
+        Path(keep.name, "search") if keep is not None else Path(str(output)),
         trials,
         on_trial=lambda trial: console.print(describe_trial(trial, metric), highlight=False, soft_wrap=True),
     )

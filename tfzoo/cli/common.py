@@ -26,8 +26,9 @@ from tfzoo.files import temporary_folder
 from tfzoo.runs import load_model
 from tfzoo.tasks import Task
 from tfzoo.training.recipe import recorded_recipe
-from tfzoo.training.record import RunRecord
+from tfzoo.training.record import RunRecord, sources_of
 from tfzoo.training.settings import parse, part_of_a_path
+from tfzoo.updates import of_record, reopened
 
 CLICK_OPTIONS = ("--label-col", "--field-cols", "--number-cols")
 RATING_OPTIONS = (
@@ -143,6 +144,7 @@ class _Source(BaseModel):
     time_unit: str = AUTO
     duplicates: str = "error"
     rating_scale: Annotated[tuple[float, float] | None, Field(strict=False)] = None
+    least: int = 2
 
 
 class _ClickSource(BaseModel):
@@ -182,7 +184,7 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
             set, or the settings are not those of this version.
     """
     record = RunRecord.load(run)
-    source = dict(record.data)
+    source, *updates = sources_of(record.data)
     if any(key in source and not isinstance(source[key], str) for key in ("dataset", "file", "shards")):
         raise UsageError(f"The record of {run} does not say what it was trained on. Received {source!r:.200}")
     if data is not None:
@@ -196,12 +198,18 @@ def reopen(run: Path, data: Path | None) -> tuple[Experiment, RunRecord]:
         raise UsageError(
             f"{run} was trained on {lay}, which is not there. Give --data PATH for where it lies now."
         )
+    for update in updates:
+        if not Path(update["file"]).exists():
+            raise UsageError(f"{run} was updated with {update['file']}, which is not there. Put it back.")
     recipe = recorded_recipe(record.recipe, f"the record of {run}")
     experiment: Experiment
     if "shards" in source:
         experiment = ShardedExperiment.of_shards(recipe, open_shards(source["shards"]), record.seed)
     else:
         experiment = Experiment.prepare(recipe, load_data(source), record.seed, source)
+    if updates:
+        tables: Any = [(load_data(update), update) for update in updates]
+        experiment = of_record(reopened(experiment.refitted(), tables), record)
     import keras
 
     try:

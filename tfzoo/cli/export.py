@@ -62,14 +62,14 @@ def export_run(
     name: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Export the model of a run to ``EXPORT_DIR/<name>/<next version>``, see `export_name`.
+    """Export the model of a run to ``EXPORT_DIR/<name>/<next version>``, see `RunRecord.export_name`.
 
     Raises:
         TfzooError: the versions that are there are of other data, and ``overwrite`` is not given.
     """
-    target = export_dir / export_name(record, name)
+    target = export_dir / (name or record.export_name)
     if not overwrite:
-        refuse_other_data(target, record.model, experiment.data_fingerprint, TOLD)
+        refuse_other_data(target, record.model, experiment.data_served(), TOLD)
     model = load_model(folder)
     scorer = experiment.task.scorer(model, experiment.features(model))
     metadata = record.for_export(experiment.data_fingerprint)
@@ -93,11 +93,6 @@ def export_run(
     )
 
 
-def export_name(record: RunRecord, name: str | None = None) -> str:
-    """Return the name of the export of a run: ``<model>-<dataset>``, or what the user calls it or the run."""
-    return name or record.name or f"{record.model}-{record.dataset}"
-
-
 def _index(options: argparse.Namespace) -> IndexSettings | None:
     if options.index == "none":
         return None
@@ -119,9 +114,9 @@ def _export_to_format(options: argparse.Namespace) -> None:
             f"--format {options.format} is not for models of clicks, which read raw fields: only "
             f"--format {SAVED_MODEL} looks them up."
         )
-    target = options.export_dir / f"{export_name(record, options.name)}-{chosen.name}"
+    target = options.export_dir / f"{options.name or record.export_name}-{chosen.name}"
     if not options.overwrite:
-        refuse_other_data(target, record.model, experiment.data_fingerprint, TOLD)
+        refuse_other_data(target, record.model, experiment.data_served(), TOLD)
     version = export_to_format(
         load_model(options.run),
         experiment.split.train,

@@ -23,6 +23,7 @@ from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_si
 from tfzoo.cli.streams import flush, forget_output, make_printable
 from tfzoo.cli.tuning_options import add_tuning_command
 from tfzoo.cli.unknown import refuse_unknown
+from tfzoo.cli.update_options import add_update_command
 from tfzoo.errors import StorageError, TfzooError
 from tfzoo.machine import is_out_of_memory, out_of_memory
 
@@ -30,6 +31,7 @@ EXIT_STATUS = "Exit status: 0 success, 1 failure, 2 wrong use or unusable input.
 HINTS = {
     "train": " Continue with the same command and --resume.",
     "tune": " Continue with the same command.",
+    "update": " Continue with the same command.",
 }
 # These say what is wrong with the libraries, or do without them.
 WITHOUT_LIBRARIES = {"completion", "doctor", "list", "models", "info"}
@@ -110,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _train(commands)
     add_tuning_command(commands, EXIT_STATUS, _data_options)
+    add_update_command(commands, EXIT_STATUS)
     _shard(commands)
     _evaluate(commands)
     add_serving_commands(commands, EXIT_STATUS)

@@ -85,7 +85,7 @@ def export_of(path: Path) -> Path:
     except TfzooError:
         raise TfzooError(f"No exported model in {path}. Export one with: tfzoo export --run RUN") from None
     record = RunRecord.load(run)
-    name = record.name or f"{record.model}-{record.dataset}"
+    name = record.export_name
     for folder in _beside(run.absolute().parents[2], EXPORTS):
         for _, found in sorted(versions(folder / name).items(), reverse=True):
             if _described(found).get("fingerprint") == record.fingerprint:

@@ -10,18 +10,19 @@ from typing import IO, Any
 
 from pyarrow import Table, parquet  # type: ignore[import-untyped]
 
-from tfzoo.all_lists import all_lists, recommender_of, users_of
+from tfzoo.all_lists import all_lists, recommender_of, users_of, users_per_block
 from tfzoo.cli.common import check_writable, reopen
 from tfzoo.cli.item_lists import listed_items, notes_on_unknown
+from tfzoo.cli.list_parts import ListParts
 from tfzoo.cli.output import answer, mention, say
 from tfzoo.cli.paths import run_of
 from tfzoo.errors import UsageError
-from tfzoo.files import write_atomically
+from tfzoo.files import hold_folder, write_atomically
 from tfzoo.runs import load_model
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all; the same command goes on where an interrupted one stopped."""
     for name in ("run", "output"):
         if getattr(options, name) is None:
             raise UsageError(f"--all-users needs --{name}: it asks a trained run, and writes a file.")
@@ -39,15 +40,36 @@ def run(options: argparse.Namespace) -> None:
     users = users_of(experiment)
     mention(f"{record.model} on {record.dataset}: the {options.k} best items of {len(users):,} users")
     titles = train.item_features.get("title")
-    started, rows = time.perf_counter(), 0
+    started = time.perf_counter()
+    about = {
+        "fingerprint": record.fingerprint,
+        "data": experiment.data_fingerprint,
+        "k": options.k,
+        "exclude": list(exclude),
+        "users": len(users),
+    }
+    rows = 0
 
-    def counted() -> Iterator[Table]:
+    def counted(tables: Iterator[Table]) -> Iterator[Table]:
         nonlocal rows
-        for table in all_lists(recommender, users, train.items, options.k, exclude=exclude, titles=titles):
+        for table in tables:
             rows += len(table)
             yield table
 
-    write_atomically(options.output, lambda file: write(file, counted()))
+    with hold_folder(options.output):
+        parts = ListParts(options.output, about)
+        if parts.users:
+            mention(f"Going on after {parts.users:,} users, whose lists lie in {parts.folder}.")
+        block = users_per_block(train.items)
+        left = users[parts.users :]
+        tables = all_lists(
+            recommender, left, train.items, options.k, exclude=exclude, titles=titles, block=block
+        )
+        for number, table in enumerate(tables):
+            parts.add(table, len(left[number * block : (number + 1) * block]))
+        parts.flush()
+        write_atomically(options.output, lambda file: write(file, counted(parts.tables())))
+        parts.remove()
     seconds = time.perf_counter() - started
     say(f"{options.output}: {rows:,} rows of {len(users):,} users in {seconds:.1f} s")
     answer(output=options.output, users=len(users), rows=rows, seconds=round(seconds, 3))

@@ -8,7 +8,7 @@ from tfzoo.cli.options import Commands, data_option, run_option
 
 
 def add_serving_commands(commands: Commands, exit_status: str) -> None:
-    """Add the commands ``export``, ``swap-candidates``, ``recommend`` and ``serve``.
+    """Add the commands ``export``, ``swap-candidates``, ``recommend``, ``explain`` and ``serve``.
 
     Args:
         commands: where to add them.
@@ -17,6 +17,7 @@ def add_serving_commands(commands: Commands, exit_status: str) -> None:
     _export(commands, exit_status)
     _swap_candidates(commands, exit_status)
     _recommend(commands, exit_status)
+    _explain(commands, exit_status)
     _serve(commands, exit_status)
 
 
@@ -145,6 +146,24 @@ def _recommend(commands: Commands, exit_status: str) -> None:
     parser.add_argument("--model", default="edrs", help="name of the model (default: edrs)")
     parser.add_argument("--dataset", default="ml-100k", help="name of the data set (default: ml-100k)")
     parser.add_argument("--export-dir", type=Path, default=Path("saved_models"))
+
+
+def _explain(commands: Commands, exit_status: str) -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="say why a trained run gives an item to a user",
+        description="Print which past items of a user carry the score of an item, or which fields the "
+        "probability of a click, see docs/explanations.md.",
+        epilog=exit_status,
+    )
+    run_option(parser)
+    parser.add_argument("--user", help="id of the user, as the data set has it")
+    parser.add_argument("--item", help="id of the item")
+    parser.add_argument(
+        "--row", type=int, metavar="N", help="of models of clicks: row of the test part, counted from 1"
+    )
+    parser.add_argument("--k", type=int, default=10, help="rows to print, most important first (default: 10)")
+    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
 
 
 def _serve(commands: Commands, exit_status: str) -> None:

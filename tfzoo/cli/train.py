@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     del interactions  # The experiments hold what they need of it.
     if distribution.is_chief:
         _check_folders(experiments, options)
-    runs = [_train(experiment, options, distribution) for experiment in experiments]
+    runs = [train_one(experiment, options, distribution) for experiment in experiments]
     if not distribution.is_chief:
         say(f"Worker {distribution.worker} is done; worker 0 writes the record and the export.")
         return
@@ -102,7 +102,7 @@ def _check_folders(experiments: Sequence[Experiment], options: argparse.Namespac
         if not (options.no_export or options.overwrite):
             model = experiment.recipe.model
             target = options.export_dir / (options.name or f"{model}-{name}")
-            refuse_other_data(target, model, experiment.data_fingerprint, TOLD)
+            refuse_other_data(target, model, experiment.data_served(), TOLD)
         if not (options.resume or options.overwrite) and (folder / FILE_NAME).is_file():
             mention(f"The finished run in {folder} is trained again; with --resume its record is taken.")
         elif not options.resume and any((folder / stage).is_file() for stage in STAGES):
@@ -128,7 +128,7 @@ def _train_shards(
     if distribution.is_chief:
         _check_folders(experiments, options)
     with reading_shards():
-        runs = [_train(experiment, options, distribution) for experiment in experiments]
+        runs = [train_one(experiment, options, distribution) for experiment in experiments]
     _finish(experiments, runs, options)
 
 
@@ -150,9 +150,16 @@ def _finish(
         answer(exported=version)
 
 
-def _train(
+def train_one(
     experiment: Experiment, options: argparse.Namespace, distribution: Distribution
 ) -> tuple[RunRecord, Path]:
+    """Train one experiment, show how far it is, and return its record and folder.
+
+    Args:
+        experiment: what to train.
+        options: ``output``, ``name``, ``resume``, ``overwrite`` and ``tensorboard`` of the command line.
+        distribution: the devices.
+    """
     output, resume = options.output, options.resume
     recipe, seed, task = experiment.recipe, experiment.seed, experiment.task
     epochs = recipe.training.epochs

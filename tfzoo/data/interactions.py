@@ -7,13 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LONGEST_NAME = 80
 
@@ -90,6 +93,23 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.user_id)
+
+    def __repr__(self) -> str:
+        return f"<Interactions {self.describe()}>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a data frame with one row for each interaction, of raw ids.
+
+        Returns:
+            Columns ``user_id`` and ``item_id``, missing for an unknown one, and ``rating``, ``timestamp`` (in
+            ticks, see ``ticks_per_second``) and ``text`` where the data has them; what
+            `tfzoo.from_dataframe` reads.
+        """
+        import pandas as pd
+
+        columns = {"user_id": _raw(self.users, self.user_id), "item_id": _raw(self.items, self.item_id)}
+        given = {name: getattr(self, name) for name in ("rating", "timestamp", "text")}
+        return pd.DataFrame(columns | {name: values for name, values in given.items() if values is not None})
 
     @property
     def num_users(self) -> int:
@@ -176,6 +196,13 @@ def check_name(name: str) -> None:
             f"The name of data must have at most {_LONGEST_NAME} letters, without slashes and line breaks: "
             f"folders are named after it. Received {name[:_LONGEST_NAME]!a}."
         )
+
+
+def _raw(vocabulary: Vocabulary, dense: NDArray) -> NDArray:
+    """Return raw ids, None where the dense id is 0."""
+    if (dense > 0).all():
+        return vocabulary.decode(dense)
+    return np.concatenate([np.array([None]), vocabulary.ids.astype(object)])[dense]
 
 
 def frozen(values: NDArray) -> NDArray:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfzoo.data.cells import first_of_cells
 from tfzoo.data.interactions import Interactions
-from tfzoo.errors import DataError, UsageError, nearest
+from tfzoo.data.sampling import item_weights, known_items
 
-WEIGHTINGS = ("uniform", "popularity")
-MAX_WEIGHT_BITS = 39
 ROWS_AT_ONCE = 1 << 20
 # Unknown items are listed up to so many cells of users times items: 64 MiB of 16-bit numbers.
 LISTED_CELLS = 1 << 25
@@ -52,7 +47,7 @@ class NegativeSampler(tf.Module):
         reject_known: bool = True,
     ) -> None:
         super().__init__()
-        weights = _item_weights(interactions, weighting, alpha)
+        weights = item_weights(interactions, weighting, alpha)
         self.uniform = weighting == "uniform"
         cumulative = np.cumsum(weights)
         self.total = int(cumulative[-1])
@@ -135,50 +130,3 @@ class NegativeSampler(tf.Module):
         self.keys = tf.constant(keys, tf.int64)
         self.mass_before_user = tf.constant(mass_before_user, tf.int64)
         self.known_mass = tf.constant(np.diff(mass_before_user, append=mass), tf.int64)
-
-
-def known_items(interactions: Interactions) -> tuple[NDArray, NDArray, NDArray]:
-    """Return users and items of the known pairs, each once and in order, and how many a user has.
-
-    Args:
-        interactions: rows of pairs; those with the unknown user or item are left out.
-
-    Returns:
-        int32 ``[n]``, int32 ``[n]``, and int64 ``[num_users + 1]``.
-
-    Raises:
-        DataError: a user has interacted with every item, so that none is left to draw.
-    """
-    num_items = interactions.num_items
-    rows = first_of_cells(interactions.user_id, interactions.item_id, num_items + 1)
-    user, item = interactions.user_id[rows], interactions.item_id[rows]
-    del rows
-    known = (user > 0) & (item > 0)
-    if not known.all():
-        user, item = user[known], item[known]
-    per_user = np.bincount(user, minlength=interactions.num_users + 1)
-    if (per_user == num_items).any():
-        first = int(np.argmax(per_user == num_items))
-        raise DataError(
-            f"User {interactions.users.decode(first)!s} of '{interactions.name}' has interacted with all "
-            f"{num_items} items: there is no negative item to draw. Leave the user out, or draw "
-            "negatives without rejecting known items."
-        )
-    return user, item, per_user
-
-
-def _item_weights(interactions: Interactions, weighting: str, alpha: float) -> NDArray[np.int64]:
-    """Return whole weights ``[num_items + 1]``, 0 for the unknown item and at least 1 elsewhere."""
-    if weighting not in WEIGHTINGS:
-        raise UsageError(f"Unknown weighting of negatives '{weighting}'. {nearest(weighting, WEIGHTINGS)}")
-    if not (math.isfinite(alpha) and alpha >= 0):
-        raise UsageError(f"The exponent alpha of popularity must be at least 0. Received {alpha}.")
-    weights = np.ones(interactions.num_items + 1, np.int64)
-    if weighting == "popularity":
-        popularity = interactions.item_counts()[1:].astype(np.float64) ** alpha
-        # Keys reach (num_users + 1) * total, which must stay below 2**63.
-        bits = min(MAX_WEIGHT_BITS, 61 - interactions.num_users.bit_length())
-        scale = bits - math.ceil(math.log2(max(popularity.sum(), 1.0)))
-        weights[1:] = np.maximum(1, np.rint(np.ldexp(popularity, scale)))
-    weights[0] = 0
-    return weights

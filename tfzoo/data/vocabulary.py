@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,17 @@ STRING = "string"
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """A sorted list of distinct raw ids; the raw id at position ``i`` has the dense id ``i + 1``.
+    """A list of distinct raw ids; the raw id at position ``i`` has the dense id ``i + 1``.
 
     Attributes:
-        ids: raw ids, shape ``[n]``, int64 or str, sorted and distinct.
+        ids: raw ids, shape ``[n]``, int64 or str, distinct; sorted, but for those that `extended` put behind.
+        appended: how many of them it put there.
     """
 
     ids: NDArray
+    appended: int = 0
+    # What sorts the ids; None where they are sorted.
+    _order: NDArray | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         ids = np.asarray(self.ids)
@@ -38,10 +42,13 @@ class Vocabulary:
             raise DataError(
                 f"Ids must be integers or strings, integers within 64 bits. Received dtype {ids.dtype}."
             )
-        if np.any(ids[1:] <= ids[:-1]):
+        order = np.argsort(ids, kind="stable") if self.appended else None
+        ascending = ids if order is None else ids[order]
+        if np.any(ascending[1:] <= ascending[:-1]):
             raise DataError("The ids of a vocabulary must be sorted and distinct.")
         ids.setflags(write=False)
         object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "_order", order)
 
     @classmethod
     def from_values(cls, values: ArrayLike) -> Vocabulary:
@@ -51,6 +58,28 @@ class Vocabulary:
             ids = np.array(ids.tolist())
         return cls(np.unique(ids))
 
+    def extended(self, raw: ArrayLike) -> Vocabulary:
+        """Return the vocabulary with further ids behind the known ones, whose dense ids stay what they are.
+
+        Args:
+            raw: ids of any shape, known ones among them.
+
+        Raises:
+            DataError: this vocabulary has whole numbers, and one of the ids is none.
+        """
+        values = np.unique(np.asarray(raw))
+        new = values[self.lookup(values) == 0]
+        if len(new) == 0:
+            return self
+        if self.dtype == STRING:
+            new = np.unique(new.astype(str))
+        elif new.dtype.kind not in "iu":
+            new, valid = _as_integers(new)
+            if not valid.all():
+                wrong = values[self.lookup(values) == 0][~valid][0]
+                raise DataError(f"The known ids are whole numbers, and {str(wrong)!r} is none.")
+        return Vocabulary(np.concatenate([self.ids, new]), self.appended + len(new))
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -58,6 +87,10 @@ class Vocabulary:
         if not isinstance(other, Vocabulary):
             return NotImplemented
         return self.dtype == other.dtype and np.array_equal(self.ids, other.ids)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.ids[:3].tolist()))
+        return f"<Vocabulary of {len(self):,} ids: {shown}{', ...' if len(self) > 3 else ''}>"
 
     @property
     def dtype(self) -> str:
@@ -76,7 +109,8 @@ class Vocabulary:
         else:
             valid = ~_beyond_int64(values)
             values = values.astype(np.int64 if self.dtype == INTEGER else str)
-        at = np.searchsorted(self.ids, values).clip(max=len(self.ids) - 1)
+        at = np.searchsorted(self.ids, values, sorter=self._order).clip(max=len(self.ids) - 1)
+        at = at if self._order is None else self._order[at]
         return np.where(valid & (self.ids[at] == values), at + 1, 0).astype(np.int32)
 
     def decode(self, dense: ArrayLike) -> NDArray:

@@ -48,16 +48,16 @@ class Sequences:
         """Number of events of each sequence, int64 ``[S]``."""
         return np.diff(self.offsets)
 
-    def gaps(self) -> NDArray[np.float32]:
-        """Return the seconds from the event before, float32 ``[n]``, 0 for the first of each sequence.
+    def gaps(self, last: float = 0.0) -> NDArray[np.float32]:
+        """Return the seconds to the event after, float32 ``[n]``, and ``last`` for the last of each sequence.
 
         Raises:
             DataError: there are no times.
         """
         if self.seconds is None:
             raise DataError("The gaps between events need a time of each of them (--time-col).")
-        found = np.diff(self.seconds, prepend=self.seconds[:1])
-        found[self.offsets[:-1][self.lengths > 0]] = 0.0
+        found = np.diff(self.seconds, append=self.seconds[-1:])
+        found[self.offsets[1:][self.lengths > 0] - 1] = last
         return found.astype(np.float32)
 
     def last(self, values: NDArray, num_users: int, width: int) -> NDArray:

@@ -1,7 +1,15 @@
 """Keras layers and sub-models that two models or more use; `keras` and `keras.ops` only."""
 
 from tfzoo.layers.attentive_pooling import AttentivePooling
-from tfzoo.layers.closed_form import ItemFactors, ItemOffset, ItemWeights, column_products, known_columns
+from tfzoo.layers.closed_form import (
+    ComputedModel,
+    ItemFactors,
+    ItemOffset,
+    ItemWeights,
+    column_products,
+    computed,
+    known_columns,
+)
 from tfzoo.layers.corruption import Corruption
 from tfzoo.layers.cosine_head import ScaleAndOffset, cosine_pair_head, cosine_rating_head, unit_length
 from tfzoo.layers.factorization_machine import FactorizationMachine
@@ -48,6 +56,7 @@ __all__ = [
     "Bias",
     "BlockUniform",
     "CausalAttention",
+    "ComputedModel",
     "Corruption",
     "FactorizationMachine",
     "FieldEmbedding",
@@ -86,6 +95,7 @@ __all__ = [
     "click_model",
     "click_term",
     "column_products",
+    "computed",
     "cosine_pair_head",
     "cosine_rating_head",
     "dot_head",

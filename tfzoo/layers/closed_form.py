@@ -17,6 +17,22 @@ ITEMS_PER_BLOCK = 512
 
 
 @keras.saving.register_keras_serializable("tfzoo")
+class ComputedModel(keras.Model):
+    """A functional model whose weights are computed from the data, none of them by gradient descent."""
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: Keras would run its epochs, change nothing, and leave a model that answers zeros.
+
+        Raises:
+            UsageError: always; `tfzoo.fit_closed_form` computes the weights.
+        """
+        raise UsageError(
+            f"Nothing of '{self.name}' is trained by gradient descent: its weights are computed. Call "
+            "tfzoo.fit_closed_form(model, data), or tfzoo.fit."
+        )
+
+
+@keras.saving.register_keras_serializable("tfzoo")
 class ItemWeights(keras.layers.Layer):
     """Multiplies rows by a square item-item matrix that gradient descent does not change.
 
@@ -112,6 +128,11 @@ class ItemOffset(keras.layers.Layer):
     def call(self, scores: Any) -> Any:
         """Add."""
         return scores + self.offset
+
+
+def computed(model: keras.Model) -> ComputedModel:
+    """Return a functional model as one whose weights are all computed; layers and weights are shared."""
+    return ComputedModel(model.input, model.output, name=model.name)
 
 
 def known_columns(matrix: Any, size: int) -> Any:

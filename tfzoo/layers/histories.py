@@ -13,6 +13,12 @@ def masked(values: Any, history: Any) -> Any:
     return values * ops.expand_dims(ops.cast(ops.not_equal(history, 0), values.dtype), -1)
 
 
+def log_hours(history_gaps: Any) -> Any:
+    """Return ``log(1 + hours)`` of seconds float32 ``[B, L]``, as one number an event: ``[B, L, 1]``."""
+    # Not log1p, which ONNX lacks.
+    return ops.expand_dims(ops.log(1.0 + history_gaps / 3600.0), -1)
+
+
 @keras.saving.register_keras_serializable("tfzoo")
 class Positions(keras.layers.Layer):
     """Adds a trained vector to each place of a sequence.

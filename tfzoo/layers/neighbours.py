@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tfzoo.errors import UsageError
+from tfzoo.layers.closed_form import computed
 from tfzoo.layers.towers import two_tower_model
 
 # Below any residual, if not the lowest of float32. A second row of zeros and ones would double what every
@@ -173,4 +174,4 @@ def neighbour_model(
     )
     rating = vectors["user"][:, -1] + vectors["item"][:, -1] + mean
     head = keras.Model({f"{which}_vector": vector for which, vector in vectors.items()}, rating, name="head")
-    return two_tower_model(towers["user"], towers["item"], head, name=name)
+    return computed(two_tower_model(towers["user"], towers["item"], head, name=name))

@@ -25,6 +25,7 @@ from tfzoo.models.edrs import EDRSWithoutEmbedding as EDRSWithoutEmbedding
 from tfzoo.models.fmlp_rec import FMLPRec as FMLPRec
 from tfzoo.models.gru4rec import GRU4Rec as GRU4Rec
 from tfzoo.models.gsasrec import GSASRec as GSASRec
+from tfzoo.models.hstu import HSTU as HSTU
 from tfzoo.models.ials import IALS as IALS
 from tfzoo.models.implicit_mf import BMF as BMF
 from tfzoo.models.implicit_mf import BPRMF as BPRMF
@@ -57,5 +58,7 @@ from tfzoo.models.sasrec import SASRec as SASRec
 from tfzoo.models.session_baselines import SessionCooccurrence as SessionCooccurrence
 from tfzoo.models.session_baselines import SessionPopularity as SessionPopularity
 from tfzoo.models.svdpp import SVDPP as SVDPP
+from tfzoo.models.time_lstm import TimeLSTM as TimeLSTM
+from tfzoo.models.user_gru import UserGRU as UserGRU
 from tfzoo.models.user_knn import UserKNN as UserKNN
 from tfzoo.models.wide_deep import WideDeep as WideDeep

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfzoo.errors import UsageError
-from tfzoo.layers import IdTable, dot_head, two_tower_model
+from tfzoo.layers import IdTable, computed, dot_head, two_tower_model
 from tfzoo.models.registry import Paper, register_model
 
 PAPER = Paper(
@@ -139,7 +139,8 @@ def Baseline(
         ids = keras.Input((), dtype="int32", name=f"{side}_id")
         offset = IdTable(num_ids + 1, 1, settings=settings, name=f"{side}_offset")(ids)
         towers.append(keras.Model({f"{side}_id": ids}, offset, name=f"{side}_tower"))
-    return two_tower_model(towers[0], towers[1], dot_head(1, biases=True), name="baseline")
+    model = two_tower_model(towers[0], towers[1], dot_head(1, biases=True), name="baseline")
+    return computed(model)
 
 
 def _shrunk_means(ids: NDArray, values: NDArray, size: int, l2: float) -> NDArray[np.float64]:

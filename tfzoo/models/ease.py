@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from tfzoo.errors import UsageError
-from tfzoo.layers import ItemWeights, column_products, known_columns
+from tfzoo.layers import ComputedModel, ItemWeights, column_products, known_columns
 from tfzoo.models.registry import Paper, register_model
 
 PAPER = Paper(
@@ -113,4 +113,4 @@ def EASE(num_users: int, num_items: int, *, l2: float = 500.0) -> keras.Model:
         raise ValueError(f"`l2` must be above 0. Received: l2={l2}")
     row = keras.Input((num_items + 1,), dtype="float32", name="user_row")
     scores = ItemWeights({"l2": float(l2)}, dtype="float32", name="item_weights")(row)
-    return keras.Model({"user_row": row}, {"scores": scores}, name="ease")
+    return ComputedModel({"user_row": row}, {"scores": scores}, name="ease")

@@ -88,6 +88,7 @@ def NARM(
     embedding_dropout: float = 0.25,
     dropout: float = 0.5,
     normalized: bool = True,
+    first: int | None = None,
 ) -> keras.Model:
     """Recurrent network over a session, with attention from its last state to all of them.
 
@@ -104,6 +105,8 @@ def NARM(
         embedding_dropout: rate on the item vectors.
         dropout: rate on the two states.
         normalized: weights of the states are a softmax; else their plain scores, as the paper prints.
+        first: of these L, only so many of the oldest count, as in the authors' code, which reads the first 19
+            clicks of a longer session; None for all.
 
     Returns:
         A functional model: ``{"history": int32 [B, L]}``, right-aligned, to ``{"scores": float32
@@ -120,10 +123,16 @@ def NARM(
 
     Differences from the paper:
         Weights of states are normalised, as in the authors' code. That code takes the first 19 events of a
-        longer session, and gates with a piecewise linear sigmoid; here the last 19 count, and the sigmoid is
-        the usual one.
+        longer session, see ``first``, and gates with a piecewise linear sigmoid; here the last 19 count, and
+        the sigmoid is the usual one.
+
+    Raises:
+        ValueError: ``first`` is not between 1 and ``history_length``.
     """
-    history = keras.Input((history_length,), dtype="int32", name="history")
+    if first is not None and not 1 <= first <= history_length:
+        raise ValueError(f"`first` must be between 1 and {history_length}. Received: first={first}")
+    given = keras.Input((history_length,), dtype="int32", name="history")
+    history = given if first is None else oldest(given, first)
     table = ItemTable(num_items, embedding_dim, name="items")
     vectors = layers.Dropout(embedding_dropout, name="embedding_dropout")(table(history, look_up=True))
     recurrent = layers.GRU(units, reset_after=False, name="recurrent", **PADDED)
@@ -133,4 +142,13 @@ def NARM(
     both = layers.Dropout(dropout, name="dropout")(both)
     state = layers.Dense(embedding_dim, use_bias=False, name="decoder")(both)
     states = layers.Identity(dtype="float32", name="states")(ops.expand_dims(state, 1))
-    return keras.Model({"history": history}, {"scores": table(states[:, -1]), "states": states}, name="narm")
+    return keras.Model({"history": given}, {"scores": table(states[:, -1]), "states": states}, name="narm")
+
+
+def oldest(history: Any, count: int) -> Any:
+    """Return the first events of right-aligned histories int32 ``[B, L]``: int32 ``[B, count]``."""
+    length = history.shape[1]
+    begin = ops.sum(ops.cast(ops.equal(history, 0), "int32"), axis=1, keepdims=True)
+    # One that has fewer events keeps its padding.
+    begin = ops.minimum(begin, length - count)
+    return ops.take_along_axis(history, begin + ops.arange(count, dtype="int32"), axis=1)

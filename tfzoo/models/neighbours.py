@@ -10,7 +10,7 @@ from keras import ops
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tfzoo.layers import ItemOffset, ItemWeights, column_products, known_columns
+from tfzoo.layers import ComputedModel, ItemOffset, ItemWeights, column_products, known_columns
 from tfzoo.models.registry import Paper, register_model
 
 ITEM_KNN_PAPER = Paper(
@@ -236,7 +236,7 @@ def ItemKNN(
     scores = ItemWeights(settings, dtype="float32", name="item_weights")(row)
     if popularity_tiebreak:
         scores = ItemOffset(dtype="float32", name="popularity")(scores)
-    return keras.Model({"user_row": row}, {"scores": scores}, name="item-knn")
+    return ComputedModel({"user_row": row}, {"scores": scores}, name="item-knn")
 
 
 @register_model(
@@ -269,7 +269,7 @@ def Popularity(num_users: int, num_items: int) -> keras.Model:
     """
     row = keras.Input((num_items + 1,), dtype="float32", name="user_row")
     scores = ItemOffset(dtype="float32", name="popularity")(ops.zeros_like(row))
-    return keras.Model({"user_row": row}, {"scores": scores}, name="popularity")
+    return ComputedModel({"user_row": row}, {"scores": scores}, name="popularity")
 
 
 def _popularity(matrix: Any, size: int) -> NDArray[np.float32]:

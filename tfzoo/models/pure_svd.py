@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import linalg
 
-from tfzoo.layers import ItemFactors, known_columns
+from tfzoo.layers import ComputedModel, ItemFactors, known_columns
 from tfzoo.models.neighbours import POPULARITY_PAPER
 from tfzoo.models.registry import register_model
 
@@ -101,4 +101,4 @@ def PureSVD(num_users: int, num_items: int, *, factors: int = 50) -> keras.Model
         raise ValueError(f"`factors` must be at least 1. Received: factors={factors}")
     row = keras.Input((num_items + 1,), dtype="float32", name="user_row")
     scores = ItemFactors(factors, dtype="float32", name="item_factors")(row)
-    return keras.Model({"user_row": row}, {"scores": scores}, name="pure-svd")
+    return ComputedModel({"user_row": row}, {"scores": scores}, name="pure-svd")

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from tfzoo.layers import ItemTable
+from tfzoo.layers.histories import log_hours
 from tfzoo.models.registry import Paper, register_model
 
 GRU_PAPER = Paper(
@@ -101,6 +102,7 @@ def LSTM(
     units: int = 128,
     depth: int = 1,
     dropout: float = 0.2,
+    read_gaps: bool = False,
 ) -> keras.Model:
     """LSTM over the last events of a user, scored against the item vectors that it reads.
 
@@ -115,11 +117,13 @@ def LSTM(
         units: width h of each recurrent layer.
         depth: number of recurrent layers.
         dropout: rate on the item vectors and on the last layer's states.
+        read_gaps: the time until the next event is one more number of each event, as `time-lstm` reads it.
 
     Returns:
         A functional model: ``{"history": int32 [B, L]}``, right-aligned, to ``{"scores": float32
         [B, num_items + 1]}`` after the last event and ``{"states": float32 [B, L, d]}`` after each. With
-        one layer it has ``(n + 1)(d + 1) + 4 (d h + h^2 + h) + h d + d`` parameters for n items.
+        one layer it has ``(n + 1)(d + 1) + 4 (d h + h^2 + h) + h d + d`` parameters for n items. With
+        ``read_gaps`` there is an input ``"history_gaps": float32 [B, L]``, and ``4 h`` parameters more.
 
     Example:
         >>> import numpy as np
@@ -138,7 +142,7 @@ def LSTM(
         ValueError: ``depth`` is below 1.
     """
     cells = _depth(depth, lambda name: layers.LSTM(units, name=name, **PADDED))
-    return _recurrent(num_items, history_length, embedding_dim, dropout, cells, "lstm")
+    return _recurrent(num_items, history_length, embedding_dim, dropout, cells, "lstm", read_gaps)
 
 
 def _depth(depth: int, cell: Callable[[str], layers.Layer]) -> list[layers.Layer]:
@@ -148,15 +152,25 @@ def _depth(depth: int, cell: Callable[[str], layers.Layer]) -> list[layers.Layer
 
 
 def _recurrent(
-    num_items: int, history_length: int, width: int, dropout: float, cells: list[layers.Layer], name: str
+    num_items: int,
+    history_length: int,
+    width: int,
+    dropout: float,
+    cells: list[layers.Layer],
+    name: str,
+    read_gaps: bool = False,
 ) -> keras.Model:
-    history = keras.Input((history_length,), dtype="int32", name="history")
+    inputs = {"history": keras.Input((history_length,), dtype="int32", name="history")}
+    history = inputs["history"]
     table = ItemTable(num_items, width, bias=True, name="items")
     hidden = layers.Dropout(dropout, name="embedding_dropout")(table(history, look_up=True))
+    if read_gaps:
+        inputs["history_gaps"] = keras.Input((history_length,), dtype="float32", name="history_gaps")
+        hidden = layers.Concatenate(name="event_and_gap")([hidden, log_hours(inputs["history_gaps"])])
     known = ops.not_equal(history, 0)
     for cell in cells:
         hidden = cell(hidden, mask=known)
     hidden = layers.Dropout(dropout, name="state_dropout")(hidden)
     states = layers.Dense(width, name="to_items")(hidden)
     states = layers.Identity(dtype="float32", name="states")(states)
-    return keras.Model({"history": history}, {"scores": table(states[:, -1]), "states": states}, name=name)
+    return keras.Model(inputs, {"scores": table(states[:, -1]), "states": states}, name=name)

@@ -8,7 +8,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tfzoo.layers import SessionCounts, SessionNeighbours, StateScores, column_products, known_columns
+from tfzoo.layers import (
+    ComputedModel,
+    SessionCounts,
+    SessionNeighbours,
+    StateScores,
+    column_products,
+    known_columns,
+)
 from tfzoo.models.registry import Paper, register_model
 
 POPULARITY_PAPER = Paper(
@@ -168,7 +175,7 @@ def _inputs(num_items: int) -> tuple[Any, Any]:
 
 def _model(item_id: Any, state: Any, after: Any, name: str) -> keras.Model:
     scores = StateScores(dtype="float32", name="item_scores")(after)
-    return keras.Model(
+    return ComputedModel(
         {"item_id": item_id, "state_0": state}, {"state_0": after, "scores": scores}, name=name
     )
 

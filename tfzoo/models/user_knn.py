@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tfzoo.errors import UsageError
-from tfzoo.layers import ItemOffset, StoredUsers, column_products
+from tfzoo.layers import ComputedModel, ItemOffset, StoredUsers, column_products
 from tfzoo.models.implicit_mf import BMF_PAPER as PAPER
 from tfzoo.models.neighbours import BM25_B, BM25_K1, TIEBREAK
 from tfzoo.models.registry import register_model
@@ -182,4 +182,4 @@ def UserKNN(
     scores = stored(row, user_id)
     if popularity_tiebreak:
         scores = ItemOffset(dtype="float32", name="popularity")(scores)
-    return keras.Model({"user_row": row, "user_id": user_id}, {"scores": scores}, name="user-knn")
+    return ComputedModel({"user_row": row, "user_id": user_id}, {"scores": scores}, name="user-knn")

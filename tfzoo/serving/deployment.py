@@ -16,7 +16,7 @@ COMPOSE = "docker-compose.yml"
 MOUNTED_AT = "/models"
 
 # With padding, TensorFlow Serving fills rows up with the first element of a request's tensor: clients
-# put the blank id there (see the README).
+# put the blank id there (see docs/serving.md).
 # A request with more rows than the largest batch is refused; it cannot be divided, because the lists of
 # its parts could have different lengths.
 BATCHING = """\

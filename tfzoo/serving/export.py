@@ -172,7 +172,7 @@ def versions(folder: Path) -> dict[int, Path]:
     return {number: entry for number, entry in numbered.items() if number <= LARGEST_VERSION}
 
 
-def refuse_other_data(folder: Path, model: str, data_fingerprint: str, told: str) -> None:
+def refuse_other_data(folder: Path, model: str, data: Sequence[str], told: str) -> None:
     """Raise `TfzooError` where the newest version of a served model is another model, or of other data.
 
     Versions of older programs, which do not say what data they are of, are taken for the same.
@@ -180,7 +180,7 @@ def refuse_other_data(folder: Path, model: str, data_fingerprint: str, told: str
     Args:
         folder: of the served model.
         model: name of the model that is to be exported.
-        data_fingerprint: of the data it was trained on, see `Interactions.fingerprint`.
+        data: fingerprints of the data that the newest version may be of, see `Interactions.fingerprint`.
         told: what the user can do, for the message.
     """
     found = versions(folder)
@@ -192,7 +192,7 @@ def refuse_other_data(folder: Path, model: str, data_fingerprint: str, told: str
         of = (known["model"], known["data_fingerprint"])
     except (TfzooError, KeyError):
         return
-    if of != (model, data_fingerprint):
+    if of[0] != model or of[1] not in data:
         what = "other data" if of[0] == model else f"the model '{of[0]}'"
         raise TfzooError(f"{newest} is an export of {what}: whoever asks {folder} relies on it. {told}")
 

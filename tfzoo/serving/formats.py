@@ -283,7 +283,7 @@ def _input_meanings(graph: keras.Model) -> dict[str, str]:
         "user_tokens": document.format("the user wrote"),
         "item_tokens": document.format("were written about the item"),
         "history": "dense ids of the last items, oldest first, left-padded with 0",
-        "history_gaps": "seconds from the event before to each of history, 0 at padding and at the first",
+        "history_gaps": "seconds from each of history to the next one, from the last to now; 0 at padding",
         "fields": "row of each field of an impression, 0 for a value that training lacks",
         "dense": "numbers of an impression, scaled as in training",
         "item_row": f"{cell} at the dense ids of the users that have the item, 0 elsewhere and at 0",

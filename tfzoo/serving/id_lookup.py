@@ -66,9 +66,8 @@ def blank_id(vocabulary: Vocabulary) -> int | str:
     """Return an id that no item has; raises `DataError` where -2**63 is taken."""
     if vocabulary.dtype != INTEGER:
         return ""
-    blank = min(-1, int(vocabulary.ids[0]) - 1)
+    least = int(vocabulary.ids.min())
+    blank = min(-1, least - 1)
     if blank < -(2**63):
-        raise DataError(
-            f"The id {vocabulary.ids[0]} is the smallest of 64 bits: no number is left for blanks."
-        )
+        raise DataError(f"The id {least} is the smallest of 64 bits: no number is left for blanks.")
     return blank

@@ -151,6 +151,11 @@ class Task(Problem, ABC):
         return False
 
     @property
+    def examples_of(self) -> str:
+        """Whose interactions an example holds all of, ``user`` or ``item``; empty where it is one of them."""
+        return ""
+
+    @property
     def reads_all_parts(self) -> bool:
         """Whether `features` and `prepare` read interactions beyond those of the split."""
         return True
@@ -266,6 +271,58 @@ class Task(Problem, ABC):
             front. An epoch is ``ceil(steps_per_epoch / S)`` elements; batches past its end have
             weight 0.
         """
+
+    def keras_dataset(
+        self,
+        model: keras.Model,
+        split: Split,
+        interactions: Interactions | None = None,
+        *,
+        batch_size: int = 512,
+        seed: int = 0,
+    ) -> tuple[tf.data.Dataset, int]:
+        """Return batches for Keras' own ``model.fit(dataset, steps_per_epoch=steps, shuffle=False)``.
+
+        They are those that `tfzoo train` learns from, drawn and shuffled anew in each epoch. The last batch
+        of an epoch is filled up with examples of weight 0.
+
+        Args:
+            model: the model, whose inputs say what a batch holds.
+            split: the parts; examples are those of the training part.
+            interactions: the whole data set, where the settings let inputs see all of it; None for the
+                training part.
+            batch_size: examples a batch.
+            seed: of order and draws.
+
+        Returns:
+            An endless dataset of ``(inputs, labels, weight [B])``, labels by the name of the output that they
+            are compared with; and the number of batches of an epoch.
+
+        Raises:
+            UsageError: the loss of such models needs more than outputs and labels, or another batch.
+        """
+        features = self.features(model, split, split.train if interactions is None else interactions)
+        if self.batches_differ(features, batch_size):
+            raise UsageError(
+                f"Batches of {batch_size} share rows, which Keras' fit cannot read; take smaller ones."
+            )
+        plan = BatchPlan(batch_size, seed)
+        blocks = self.train_dataset(features, split.train, plan)
+        names = sorted(blocks.element_spec[1])
+        outputs = {name: name for name in names}
+        if len(names) == 1 and names[0] == "label" and len(model.output) == 1:
+            outputs = {"label": next(iter(model.output))}
+        if not names or not set(outputs.values()) <= set(model.output):
+            raise UsageError(
+                f"The loss of the task '{self.name}' is no function of outputs and labels alone, so that "
+                "Keras' fit cannot learn by it. Train with tfzoo.fit, or write batches of your own."
+            )
+
+        def batch(inputs: Tensors, labels: Tensors, weight: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:
+            first = {name: value[0] for name, value in inputs.items()}
+            return first, {outputs[name]: value[0] for name, value in labels.items()}, weight[0]
+
+        return blocks.map(batch), self.steps_per_epoch(features, split.train, batch_size)
 
     def loss(self) -> keras.Loss | None:
         """Return the loss for `keras.Model.compile`; None where `compute_loss` does without."""

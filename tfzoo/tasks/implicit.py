@@ -11,8 +11,9 @@ import tensorflow as tf
 from keras import ops
 
 from tfzoo.data.interactions import Interactions
-from tfzoo.data.negatives import NegativeSampler, known_items
+from tfzoo.data.negatives import NegativeSampler
 from tfzoo.data.pipelines import BatchPlan, gather, shuffled_blocks
+from tfzoo.data.sampling import known_items
 from tfzoo.data.splits import Split
 from tfzoo.errors import DataError, UsageError
 from tfzoo.inputs import Known
@@ -90,7 +91,7 @@ class ImplicitTask(ImplicitProblem, RankingTask):
 
     def num_examples(self, features: InteractionFeatures, train: Interactions) -> int:
         """Number of training examples of an epoch."""
-        return features.num_positives * self._examples_per_positive
+        return features.positives_of(train) * self._examples_per_positive
 
     @property
     def shared_inputs(self) -> frozenset[str]:
@@ -114,7 +115,8 @@ class ImplicitTask(ImplicitProblem, RankingTask):
         users, items = (tf.constant(column) for column in interaction_arrays(train))
         labels = self._labels(train)
         sampler = NegativeSampler(
-            train,
+            # All that is known of users, also where a few of it are trained on.
+            features.known,
             weighting=self.settings.weighting,
             alpha=self.settings.alpha,
             reject_known=self.settings.reject_known,
@@ -191,13 +193,22 @@ class ImplicitTask(ImplicitProblem, RankingTask):
 
 
 class InteractionFeatures(PairFeatures):
-    """The inputs of a model of interactions, and how many distinct ones there are."""
+    """The inputs of a model of interactions, and how many distinct ones there are.
+
+    Attributes:
+        known: all interactions that training may learn of.
+    """
 
     def __init__(
         self, inputs: Collection[str] | Sequence[keras.KerasTensor], known: Known | Interactions
     ) -> None:
         super().__init__(inputs, known)
-        self.num_positives = len(distinct_rows(known.train if isinstance(known, Known) else known))
+        self.known = known.train if isinstance(known, Known) else known
+        self.num_positives = len(distinct_rows(self.known))
+
+    def positives_of(self, train: Interactions) -> int:
+        """Return the number of distinct pairs of the known interactions, or of some of them."""
+        return self.num_positives if train is self.known else len(distinct_rows(train))
 
 
 class ImplicitScorer(Scorer):

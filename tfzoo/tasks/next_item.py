@@ -39,6 +39,11 @@ class NextItemTask(NextItemProblem, Task):
     settings: NextItemSettings
 
     @property
+    def examples_of(self) -> str:
+        """``user``: an example is a session."""
+        return "user"
+
+    @property
     def asks_every_event(self) -> bool:
         """Whether each event of a history is a test case: those of held-out sessions are."""
         return True

@@ -82,6 +82,11 @@ class RatingTask(RatingProblem, Task):
         return bool(self.settings.mask_target)
 
     @property
+    def examples_of(self) -> str:
+        """Whose rows are the examples, see ``examples``; empty where ratings are."""
+        return self._block_side
+
+    @property
     def _block_side(self) -> str:
         """Whose rows are the examples, ``user`` or ``item``; empty where ratings are."""
         sides: dict[str, str] = {"users": "user", "items": "item"}

@@ -34,6 +34,11 @@ class ReconstructionTask(ReconstructionProblem, RankingTask):
     reads_history = True
     settings: ReconstructionSettings
 
+    @property
+    def examples_of(self) -> str:
+        """``user``: an example is a row."""
+        return "user"
+
     def features(self, model: keras.Model, split: Split, interactions: Interactions) -> RowFeatures:
         """Return what makes rows; they hold training and fold-in interactions alone."""
         known = [split.train] if split.fold_in is None else [split.train, split.fold_in]

@@ -21,22 +21,32 @@ READ = ("history", "history_gaps", "user_id")
 
 
 class HistoryTables(tf.Module):
-    """The last events of every user, right-aligned: ids, and gaps where they are read."""
+    """The last events of every user, right-aligned: ids, and the gaps after them where they are read.
 
-    def __init__(self, parts: Sequence[Interactions], length: int, *, gaps: bool, name: str) -> None:
+    Args:
+        parts: what is known.
+        length: events of a history.
+        gap: seconds after the last event of each user; None where gaps are not read.
+        name: of the module.
+    """
+
+    def __init__(self, parts: Sequence[Interactions], length: int, *, gap: float | None, name: str) -> None:
         super().__init__(name=name)
         sequences, num_users = Sequences.of(*parts), parts[0].num_users
         self.history = tf.Variable(
             sequences.last(sequences.item_id, num_users, length), trainable=False, name="histories"
         )
         self.gaps = None
-        if gaps:
-            found = sequences.last(sequences.gaps(), num_users, length)
+        if gap is not None:
+            found = sequences.last(sequences.gaps(gap), num_users, length)
             self.gaps = tf.Variable(found, trainable=False, name="gaps")
 
 
 class SequenceFeatures(Features):
     """Fills ``history`` int32 ``[B, L]``, ``history_gaps`` float32 ``[B, L]`` and ``user_id`` int32 ``[B]``.
+
+    Gaps are the seconds from each event to the next one. How long that is after the last event is not known
+    where the next one is asked for; `usual_gap` stands for it, the median of the training part.
 
     Args:
         inputs: of the model.
@@ -76,7 +86,8 @@ class SequenceFeatures(Features):
         """Return the histories that are known at a moment."""
         if moment not in self._tables:
             parts = moment_parts(self._split, moment)
-            self._tables[moment] = HistoryTables(parts, self.length, gaps=self.reads_gaps, name=moment)
+            gap = self.usual_gap if self.reads_gaps else None
+            self._tables[moment] = HistoryTables(parts, self.length, gap=gap, name=moment)
         return self._tables[moment]
 
     def of_users(self, user_id: tf.Tensor, tables: HistoryTables) -> dict[str, tf.Tensor]:
@@ -88,7 +99,7 @@ class SequenceFeatures(Features):
     def of_histories(self, history: tf.Tensor, gaps: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """Return the model's inputs for histories of dense ids int32 ``[B, h]``, oldest first, 0 for none.
 
-        Without gaps each event is the training median after the one before it.
+        Without gaps the next event comes the training median after each.
         """
         known = tf.gather(self.known_items, history)
         if gaps is None:

@@ -41,6 +41,11 @@ class SequenceTask(SequenceProblem, RankingTask):
     settings: SequenceSettings
 
     @property
+    def examples_of(self) -> str:
+        """``user``: an example is a part of a history."""
+        return "user"
+
+    @property
     def asks_every_event(self) -> bool:
         """Whether each event of a history is a test case, items that occurred before among the ranked."""
         return self.settings.measure == "events"
@@ -281,7 +286,7 @@ class _Events:
             tf.constant(one, tf.int64) for one in (windows.begin, windows.end, windows.limit)
         )
         self._users = tf.constant(sequences.user_id[windows.sequence])
-        self._gaps = tf.constant(sequences.gaps()) if features.reads_gaps else None
+        self._gaps = tf.constant(sequences.gaps(features.usual_gap)) if features.reads_gaps else None
         self._names = features.names
 
     def user(self, rows: tf.Tensor) -> tf.Tensor:

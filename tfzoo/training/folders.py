@@ -25,6 +25,10 @@ PLOTS = tuple(
     for ending in ("png", "svg")
 )
 KEEP_OR_REPLACE = "Give --name NAME or another --output to keep it, or --overwrite to replace it."
+ONE_GROUP = (
+    "The seeds of one folder are taken as one. Give --name NAME or another --output to keep these apart, or "
+    "--overwrite to train here nevertheless."
+)
 SHOWN = 5
 
 
@@ -55,20 +59,24 @@ class Trained(Protocol):
     def is_of(self, record: RunRecord) -> bool:
         """Tell whether a record is of these very settings, seed and data."""
 
+    def differs_by_seed(self, record: RunRecord) -> bool:
+        """Tell whether a record is of these settings and data, whatever its seed."""
+
 
 def refuse_another_run(folder: Path, experiment: Trained, fingerprint: str) -> None:
     """Raise `TfzooError` where a folder holds a run, finished or not, that is not the one to be trained.
+
+    The folders of other seeds beside it are looked at too: means are taken over them, and the best of them is
+    exported, so that they must differ by the seed alone.
 
     Args:
         folder: of the run.
         experiment: that is to be trained.
         fingerprint: its own, see `Experiment.fingerprint`.
     """
+    _refuse_other_seeds(folder, experiment)
     if (folder / FILE_NAME).is_file():
-        try:
-            record = RunRecord.load(folder)
-        except TfzooError as error:
-            raise TfzooError(f"{error} {KEEP_OR_REPLACE}") from None
+        record = _load(folder, KEEP_OR_REPLACE)
         if record.fingerprint != fingerprint and not experiment.is_of(record):
             raise TfzooError(
                 f"{folder} holds a finished run with other settings or other data: "
@@ -81,6 +89,25 @@ def refuse_another_run(folder: Path, experiment: Trained, fingerprint: str) -> N
             raise TfzooError(
                 f"{folder} holds an interrupted run with other settings or other data. {KEEP_OR_REPLACE}"
             )
+
+
+def _refuse_other_seeds(folder: Path, experiment: Trained) -> None:
+    for other in sorted(folder.parent.glob(f"seed-*/{FILE_NAME}")):
+        if other.parent.name == folder.name:
+            continue
+        record = _load(other.parent, ONE_GROUP)
+        if not experiment.differs_by_seed(record):
+            raise TfzooError(
+                f"{folder.parent} holds seed {record.seed} with other settings or other data: "
+                f"{_difference(record, experiment.recipe, experiment.data)}. {ONE_GROUP}"
+            )
+
+
+def _load(folder: Path, advice: str) -> RunRecord:
+    try:
+        return RunRecord.load(folder)
+    except TfzooError as error:
+        raise TfzooError(f"{error} {advice}") from None
 
 
 def forget_run(folder: Path, *, keep_finished: bool = False) -> None:
@@ -110,6 +137,8 @@ def forget(folder: Path, *names: str) -> None:
 
 def _difference(record: RunRecord, recipe: Recipe, data: Mapping[str, Any]) -> str:
     """Say what a finished run has that the one to be trained has not."""
+    if record.model != recipe.model:
+        return f"a run of {record.model}"
     changes = differences(flat_settings(recipe.model_dump(mode="json")), flat_settings(record.recipe))
     if changes:
         shown = dict(list(changes.items())[:SHOWN])

@@ -76,7 +76,8 @@ def load_recipe(
     Args:
         model: name of a registered model.
         dataset: name of the data set; the file may hold settings and reported figures for it.
-        recipe: name of a recipe of the package, or path of a YAML file.
+        recipe: name of a recipe of the package, or path of a YAML file, whose recipe has the ``name`` that it
+            states, or else that of the file.
         overrides: texts ``group.key=value`` that replace single values, values in YAML.
         protocol: one of `list_protocols`, to divide and measure by instead of the recipe's own;
             it becomes part of the recipe's name.
@@ -93,9 +94,9 @@ def load_recipe(
     # A protocol replaces what the recipe says of the split.
     own = {} if protocol is not None else _read(info, recipe)[1]
     overrides, of_package = list(overrides), recipe
-    if _is_file(recipe) and Path(recipe).stem in list_recipes(model):
+    if _is_file(recipe) and _read(info, recipe)[0] in list_recipes(model):
         # A file of one's own that is named as a recipe of the package is a change of that.
-        of_package = Path(recipe).stem
+        of_package = _read(info, recipe)[0]
     if not overrides and of_package == recipe:
         settings = _check(info, values, where)
         _check_split(info, own, dataset, (), settings)
@@ -224,7 +225,8 @@ def _protocol(name: str) -> dict[str, Any]:
 def _read(info: ModelInfo, recipe: str) -> tuple[str, dict[str, Any]]:
     path = Path(recipe)
     if _is_file(recipe):
-        return path.stem, _groups(read_yaml(path), str(path))
+        values = _groups(read_yaml(path), str(path))
+        return values.pop("name", path.stem), values
     known = list_recipes(info.name)
     if recipe not in known:
         raise UsageError(

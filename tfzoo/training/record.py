@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ Natural = Annotated[int, Field(ge=0)]
 
 
 class RunRecord(BaseModel):
-    """All that is worth knowing of one run; see README for the meaning of the fields."""
+    """All that is worth knowing of one run; see docs/runs.md for the meaning of the fields."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -57,6 +58,8 @@ class RunRecord(BaseModel):
     name: str | None = None
     # Of the data as it was read; None in the records of older versions.
     data_fingerprint: str | None = None
+    # What an update goes on from and what it added, see `tfzoo.updates`; None for a run that began anew.
+    continues: dict[str, Any] | None = None
 
     @field_validator("model", "dataset", "name")
     @classmethod
@@ -122,6 +125,12 @@ class RunRecord(BaseModel):
         recipe = str(self.recipe.get("name", ""))
         return self.name or run_name(self.model, self.dataset, recipe, self.changes)
 
+    @property
+    def export_name(self) -> str:
+        """Name of the served model that its exports are versions of; an update follows its first run."""
+        served = None if self.continues is None else self.continues.get("served")
+        return str(served or self.name or f"{self.model}-{self.dataset}")
+
     def save(self, folder: Path) -> None:
         """Write ``record.json`` into ``folder``, atomically."""
         write_text(folder / FILE_NAME, self.text())
@@ -155,6 +164,19 @@ class RunRecord(BaseModel):
         except ValidationError as error:
             reason = explain(cls, error.errors(include_url=False)[0])
             raise TfzooError(f"{file} is not a run record: {reason}.") from None
+
+
+def sources_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a record says of the data of the first run, and of that of each update in turn.
+
+    Args:
+        data: of a record.
+    """
+    found: list[dict[str, Any]] = []
+    while "after" in data and "rows" in data:
+        found.insert(0, dict(data["rows"]))
+        data = data["after"]
+    return [dict(data), *found]
 
 
 def environment() -> dict[str, Any]:

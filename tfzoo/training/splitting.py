@@ -129,7 +129,7 @@ def with_validation(split: Split) -> Split:
     """
     if split.fold_in is not None:
         raise UsageError("training.refit does not go with held-out users; set training.refit=false.")
-    train = _joined((split.train, split.validation))
+    train = joined((split.train, split.validation))
     return replace(split, train=train, protocol=split.protocol + REFITTED)
 
 
@@ -143,12 +143,12 @@ def with_everything(split: Split, interactions: Interactions) -> Split:
         interactions: the whole data set; without rows where nobody keeps them beside the parts.
     """
     parts = (split.train, split.validation, split.test, split.fold_in)
-    train = interactions if len(interactions) else _joined([part for part in parts if part is not None])
+    train = interactions if len(interactions) else joined([part for part in parts if part is not None])
     protocol = split.protocol + ", then trained on all data"
     return replace(split, train=train, fold_in=None, protocol=protocol)
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def joined(parts: Sequence[Any]) -> Any:
     """Return the rows of several parts of one table, one part after the other."""
     first, *others = parts
     if isinstance(first, ClickLog):

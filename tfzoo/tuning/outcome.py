@@ -15,7 +15,7 @@ from tfzoo.files import write_text
 from tfzoo.reporting.figures import new_figure, save_figure
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.search import Budget
-from tfzoo.training.settings import Recipe
+from tfzoo.training.settings import Recipe, part_of_a_path
 from tfzoo.tuning.space import with_settings
 from tfzoo.tuning.study import Study, Trial
 
@@ -56,14 +56,14 @@ def write_recipe(recipe: Recipe, best: Trial, budget: Budget, folder: Path) -> P
         folder: of the search.
 
     Returns:
-        The file, which ``tfzoo train --recipe`` takes.
+        The file, which ``tfzoo train --recipe`` takes. Its recipe is named after the folder.
 
     Raises:
         TfzooError: it would not be read as the settings of the trial.
     """
     found = with_settings(recipe, best.settings)
     values = found.model_dump(mode="json")
-    written: dict[str, Any] = {"description": f"{recipe.name}, searched: {budget}."}
+    written: dict[str, Any] = {"name": _name_of(folder), "description": f"{recipe.name}, searched: {budget}."}
     shown = {**values, **_without_defaults(found)}
     written |= {group: shown[group] for group in GROUPS if shown[group]}
     written["budget"] = budget.model_dump(mode="json", exclude_defaults=True)
@@ -77,6 +77,14 @@ def write_recipe(recipe: Recipe, best: Trial, budget: Budget, folder: Path) -> P
         if again[group] != values[group]:
             raise TfzooError(f"{path} is not read as it was written: {again[group]}, not {values[group]}.")
     return path
+
+
+def _name_of(folder: Path) -> str:
+    """Return what a search is called, by its folder: what is trained with its recipe is named so."""
+    try:
+        return part_of_a_path(folder.absolute().name)
+    except ValueError:
+        return Path(RECIPE).stem
 
 
 def _without_defaults(recipe: Recipe) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def from_dataframe(
         UsageError: an option has no meaning.
         DataError: the data cannot be used; the message names row and column.
     """
-    names = Names(user_col, item_col, rating_col, time_col, text_col)
+    asked = (user_col, item_col, rating_col, time_col, text_col)
+    # A frame without a header has numbers for names.
+    names = Names(*(None if column is None else str(column) for column in asked))  # type: ignore[arg-type]
     rules = _Rules(rating_required, time_unit, duplicates, rating_scale, least)
     rules.check(names)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
@@ -143,6 +145,11 @@ def from_file(
     interactions = _from_columns(column, count, names, rules, name=name, source=str(path))
     release_memory()
     accounts, *notes = interactions.notes
+    unread = [column for column in table.columns if column not in names.all()]
+    if header and names.rating is None and unread:
+        notes.append(
+            f"no ratings are read (--rating-col): every row counts alike; unread columns: {quoted(unread)}"
+        )
     if not header:
         sides = (interactions.users, interactions.user_id), (interactions.items, interactions.item_id)
         notes += header_noted(
@@ -229,6 +236,11 @@ def _from_columns(
         name=slug(name),
         notes=tuple(notes),
     )
+
+
+def quoted(columns: Sequence[str], most: int = 5) -> str:
+    """Return the names of the first few columns in quotes."""
+    return ", ".join(f"'{column}'" for column in columns[:most]) + (", ..." if len(columns) > most else "")
 
 
 def accounted(source: str, read: int, dropped: int = 0, duplicates: str = "") -> str:
