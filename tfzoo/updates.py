@@ -29,8 +29,6 @@ from tfzoo.training.start import Start, read_slots
 
 # Inputs of which a value belongs to a user or an item, or is worked out of the interactions.
 BY_ID = re.compile(r"(user|item)_(id|row)|history|history_gaps|state_\d+")
-# An epoch of an update has so many steps, where a batch then has enough examples.
-STEPS, FEWEST_IN_A_BATCH = 32, 16
 SUFFIX = re.compile("-update-[0-9a-f]{8}$")
 
 
@@ -176,11 +174,10 @@ def prepare_update(
     found = dict(record.metrics.get("found", {}))
     builder = {**experiment.builder_options(), **automatic, **found}
     start = Start(builder, found, arrays(model.weights), slots, rows)
-    examples = after.task.num_examples(_features(after, start), rows)
-    if examples == 0:
+    if after.task.num_examples(_features(after, start), rows) == 0:
         raise UsageError(f"'{new.name}' gives no example to train on: a history needs two interactions.")
     kept = "weights and optimizer" if slots is not None and len(slots) > 2 else "weights"
-    recipe = _recipe_of(experiment.recipe, update["epochs"], examples, training or {})
+    recipe = _recipe_of(experiment.recipe, update["epochs"], training or {})
     return replace(after, recipe=recipe, start=start, update={**(after.update or {}), "kept": kept})
 
 
@@ -246,14 +243,11 @@ def training_settings(model: str, overrides: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _recipe_of(recipe: Recipe, epochs: int, examples: int, training: Mapping[str, Any]) -> Recipe:
+def _recipe_of(recipe: Recipe, epochs: int, training: Mapping[str, Any]) -> Recipe:
     """Return the recipe of an update: without the paper's figures, which are of other data."""
-    few = max(FEWEST_IN_A_BATCH, examples // STEPS)
     values = recipe.training.model_dump()
     wanted: dict[str, Any] = {
         "epochs": epochs,
-        # One batch of all new rows would move the vectors of new ids by one step an epoch.
-        "batch_size": min(recipe.training.batch_size, few),
         # A schedule ended with the earlier training.
         "schedule": "constant",
         # An average over so few steps would hold on to the earlier weights.

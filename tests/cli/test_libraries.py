@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 USES = {
     "train": ["--model", "pmf"],
     "tune": ["--model", "pmf", "--output", "a"],
+    "update": ["a", "--data", "b"],
     "shard": ["a.csv", "--output", "b"],
     "recommend": ["--user", "1"],
     "swap-candidates": ["--model", "a", "--items", "b"],
