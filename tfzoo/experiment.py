@@ -14,7 +14,7 @@ from tfzoo.data.click_log import ClickLog
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.splits import Split
 from tfzoo.data.unused import unused_interactions
-from tfzoo.errors import TfzooError, UsageError, check_seed
+from tfzoo.errors import DataError, TfzooError, UsageError, check_seed
 from tfzoo.evaluation import Evaluator, build_evaluator
 from tfzoo.inputs import Known, automatic_value
 from tfzoo.machine import memory_limit
@@ -82,7 +82,9 @@ class Experiment:
             recipe, notes = follow_scale(recipe, interactions)
             if notes:
                 interactions = replace(interactions, notes=(*interactions.notes, *notes))
-        kept = task.table(apply_filter(interactions, recipe.filter))
+            kept = task.table(_filtered(interactions, recipe, notes))
+        else:
+            kept = task.table(apply_filter(interactions, recipe.filter))
         task.check(kept)
         if isinstance(kept, Interactions) and kept.rating is not None:
             refuse_negative(recipe, info, float(kept.rating.min()), kept.name)
@@ -214,6 +216,16 @@ class Experiment:
     def evaluator(self, model: keras.Model) -> Evaluator:
         """Return what measures ``model`` on the parts of the data."""
         return build_evaluator(self.task, model, self.features(model), self.split)
+
+
+def _filtered(interactions: Interactions, recipe: Recipe, notes: list[str]) -> Interactions | ClickLog:
+    """Apply the filter; where nothing is left by it, say too where its least rating comes from."""
+    try:
+        return apply_filter(interactions, recipe.filter)
+    except DataError as error:
+        raise DataError(
+            " ".join([str(error), *(f"{note[:1].upper()}{note[1:]}." for note in notes)])
+        ) from None
 
 
 def _check_solved(model: keras.Model) -> None:

@@ -55,7 +55,7 @@ def test_a_search_ends_with_a_recipe_that_train_takes(tune, ratings, tmp_path, m
     command = next(line for line in printed.splitlines() if line.startswith("Train it: "))
     assert main([*command.removeprefix("Train it: tfzoo ").split(), "--no-export"]) == 0
     assert "The settings of 'search' are of a search: 3 trials of builder.l2" in capsys.readouterr().out
-    record = RunRecord.load(seed_of("runs", "ease-films-recipe"))
+    record = RunRecord.load(seed_of("runs", "ease-films-search"))
     assert record.recipe["builder"]["l2"] == float(best["builder.l2"])
     assert record.metrics["validation"]["ndcg@10"] == pytest.approx(float(best["ndcg@10"]))
     assert record.recipe["budget"]["trials"] == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.zoo import models_of, small, table
-from tfzoo.errors import UsageError
+from tfzoo.errors import DataError, UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.models import model_info
 from tfzoo.training.recipe import load_recipe
@@ -75,6 +75,15 @@ def test_an_experiment_keeps_the_same_share_on_every_scale(toy):
     # What is recorded is the threshold itself, which is not moved a second time.
     again = Experiment.prepare(hundred.recipe, on_scale(toy, 0, 100), 0)
     assert again.fingerprint() == hundred.fingerprint()
+
+
+def test_where_nothing_is_left_the_error_says_where_the_threshold_comes_from(toy):
+    counts = replace(toy, rating=np.r_[979.0, np.ones(len(toy) - 1)], rating_scale=(1.0, 979.0))
+    with pytest.raises(DataError) as error:
+        Experiment.prepare(load_recipe("mult-vae", "x"), counts, 0)
+    assert "rating of at least 734.5" in str(error.value)
+    assert "Give another --min-rating. The recipe keeps ratings of at least 4 on a scale" in str(error.value)
+    assert "on that of 1 to 979 these are 734.5 and above" in str(error.value)
 
 
 def test_what_a_threshold_is_of_does_not_count_in_fingerprints():

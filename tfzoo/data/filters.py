@@ -73,7 +73,10 @@ def filter_interactions(
             break
     rule = ", then ".join(rules) + (", repeated until all hold" if iterate else "")
     if len(rows) == 0:
-        raise DataError(f"'{interactions.name}': no interaction is left by the filter {rule or 'given'}.")
+        advice = "" if min_rating is None else " Give another --min-rating."
+        raise DataError(
+            f"'{interactions.name}': no interaction is left by the filter {rule or 'given'}.{advice}"
+        )
     left = compact(interactions if len(rows) == len(interactions) else interactions.take(rows))
     if not rules:
         return left
