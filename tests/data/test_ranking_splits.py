@@ -257,7 +257,10 @@ def test_users_with_too_few_unseen_items_are_left_out_and_counted():
         assert len(split.train) == len(data) - 2 * 3
         assert np.unique(split.train.user_id).tolist() == [1, 2, 3]
     assert "left out" not in leave_out_split(data, seed=0).protocol
-    with pytest.raises(DataError, match=r"every user has fewer than 11 items .* too few for 11 negatives"):
+    with pytest.raises(
+        DataError,
+        match=r"every user has fewer than 11 items .* for 11 negatives\. Rank all items \(--set split",
+    ):
         leave_out_split(data, seed=0, negatives=11)
 
 

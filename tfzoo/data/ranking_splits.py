@@ -145,7 +145,8 @@ def leave_out_split(
         if len(test) == 0:
             raise DataError(
                 f"'{interactions.name}': every user has fewer than {negatives} items never interacted with, "
-                f"too few for {negatives} negatives. Ask for fewer, or rank all items."
+                f"too few for {negatives} negatives. Rank all items (--set split.negatives=null, or "
+                "--protocol leave-one-out), or ask for fewer of them (split.negatives)."
             )
     split = split_at_rows(interactions, np.flatnonzero(kept), held_out, test, protocol)
     if negatives is None:
