@@ -118,7 +118,7 @@ def test_wrong_use_is_one_line_and_leaves_nothing(tune, tmp_path, capsys, option
 
 def test_a_model_without_anything_to_search_says_what_to_write(tune, tmp_path, capsys):
     assert tune(model="popularity") == 2
-    assert "Write what to try into a recipe file" in capsys.readouterr().err
+    assert "there is nothing to search for: train it as it is" in capsys.readouterr().err
     path = tmp_path / "mine.yaml"
     path.write_text("base: paper\nsearch: {training.epoch: {low: 1, high: 3}}\n", encoding="utf-8")
     assert tune("--recipe", path, model="pmf") == 2

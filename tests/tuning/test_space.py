@@ -37,7 +37,7 @@ def test_every_default_space_is_one_of_settings_that_the_model_takes(model):
     recipe = load_recipe(model, "")
     space = default_space(recipe, model_info(model))
     if not space:
-        with pytest.raises(UsageError, match=rf"no setting of '{model}'.*--recipe.*search: "):
+        with pytest.raises(UsageError, match=rf"'{model}'.*(--recipe.*search: |nothing to search for)"):
             space_of(recipe)
         return
     assert space_of(recipe) == space
@@ -74,3 +74,8 @@ def test_settings_are_replaced_and_nothing_else():
     assert changed.search == {}
     kept = {"training": recipe.training, "builder": recipe.builder, "search": recipe.search}
     assert changed.model_copy(update=kept) == recipe
+
+
+def test_what_to_write_names_a_setting_that_the_model_has():
+    with pytest.raises(UsageError, match=r"Write what to try .* such as search: \{builder\.l2_user"):
+        space_of(load_recipe("baseline", "ml-100k"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfzoo.errors import UsageError, nearest
 from tfzoo.models import ModelInfo, model_info
+from tfzoo.models.registry import COUNTS
 from tfzoo.training.recipe import recorded_recipe
 from tfzoo.training.search import Range
 from tfzoo.training.settings import Recipe
@@ -28,16 +29,29 @@ def space_of(recipe: Recipe) -> dict[str, Range]:
     """
     info = model_info(recipe.model)
     space = dict(recipe.search) or default_space(recipe, info)
+    if not space and info.family in WITHOUT_STEPS and set(info.options) <= set(COUNTS):
+        raise UsageError(
+            f"'{recipe.model}' has no setting that could be better than another, so there is nothing to "
+            "search for: train it as it is, with 'tfzoo train'."
+        )
     if not space:
         raise UsageError(
             f"There is no setting of '{recipe.model}' that every search would try. Write what to try into a "
-            f"recipe file and give it with --recipe, such as {EXAMPLE}"
+            f"recipe file and give it with --recipe, such as {_example(info)}"
         )
     for path, values in space.items():
         _check_path(path)
         for value in values.examples():
             with_settings(recipe, {path: value})
     return space
+
+
+def _example(info: ModelInfo) -> str:
+    """Return what a recipe may say, of a setting that the model has."""
+    if info.family not in WITHOUT_STEPS:
+        return EXAMPLE
+    option = next(name for name in info.options if name not in COUNTS)
+    return f"search: {{builder.{option}: {{choices: [{info.options[option].default}, ...]}}}}"
 
 
 def default_space(recipe: Recipe, info: ModelInfo) -> dict[str, Range]:
