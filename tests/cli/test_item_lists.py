@@ -1,5 +1,6 @@
 """Items named on a command line: commas within ids, several values, files, unknown ids."""
 
+import json
 import re
 
 import numpy as np
@@ -76,6 +77,14 @@ def test_nothing_is_said_of_known_ids_and_no_similar_one_is_sought_among_very_ma
 
 def test_an_export_without_ids_is_one_clear_error(tmp_path):
     with pytest.raises(TfzooError, match="no export"):
+        items_of(tmp_path)
+
+
+def test_an_export_of_a_model_of_clicks_has_no_lists(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    described = {"model": "deepfm-click", "task": "click", "fields": []}
+    (tmp_path / "assets.extra" / "tfzoo.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"'deepfm-click', a model of clicks: .* has no lists to recommend"):
         items_of(tmp_path)
 
 

@@ -16,9 +16,20 @@ _MOST_COMPARED = 20_000
 
 
 def items_of(version: Path) -> Vocabulary:
-    """Return the ids of the items of an export; raises `TfzooError` where they cannot be read."""
+    """Return the ids of the items of an export.
+
+    Raises:
+        UsageError: it is of a model of clicks.
+        TfzooError: they cannot be read.
+    """
+    described = read_metadata(version)
+    if "fields" in described:
+        raise UsageError(
+            f"{version} is an export of '{described.get('model')}', a model of clicks: it gives the "
+            "probability of a click, and has no lists to recommend. Ask it with 'tfzoo serve'."
+        )
     try:
-        return Vocabulary.load(version / "assets" / ITEMS_FILE, read_metadata(version)["ids"]["item"])
+        return Vocabulary.load(version / "assets" / ITEMS_FILE, described["ids"]["item"])
     except (OSError, ValueError, KeyError, TypeError):
         raise TfzooError(f"The ids of the items in {version} cannot be read. Export it again.") from None
 

@@ -30,7 +30,9 @@ def run(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None:
             raise UsageError(f"--{name} goes with --all-users.")
     version = _version(options)
-    client, known = LocalClient(version), items_of(version)
+    # The items first: an export without lists is refused before it is loaded.
+    known = items_of(version)
+    client = LocalClient(version)
     exclude = listed_items(options.exclude, options.exclude_file, "--exclude", known)
     notes = notes_on_unknown(exclude, "--exclude", known)
     if options.user is not None:
