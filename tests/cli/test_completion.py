@@ -43,6 +43,9 @@ def test_bash_completes(script, tmp_path):
     assert set(offered("tfzoo ")) >= {"train", "list", "completion", "--help", "--version"}
     assert offered("tfzoo train --mo") == ["--model"]
     assert offered("tfzoo train --model edr") == ["edrs", "edrs-woe"]
+    assert offered("tfzoo tune --model edr") == ["edrs", "edrs-woe"]
+    assert "paper" in offered("tfzoo tune --recipe ")
+    assert "leave-one-out" in offered("tfzoo train --protocol ")
     assert offered("tfzoo train --model edrs --device ") == ["auto", "cpu", "gpu"]
     assert offered("tfzoo train --model edrs --dataset ml-1m") == ["ml-1m", "ml-1m-sasrec"]
     assert offered("tfzoo train --data rat") == ["ratings.csv"]

@@ -24,6 +24,7 @@ TRAIN = ["train", "--model", "pmf"]
             "tfzoo evaluate: error: unrecognized arguments: --zzzz. Valid: --data, --device",
         ),
         (["evaluate", "runs"], "tfzoo evaluate: error: unrecognized arguments: runs."),
+        (["trian", "--model", "pmf"], "tfzoo: error: unknown command 'trian'. Did you mean 'train'"),
         (["pretrained", "list", "--jsn"], "unrecognized arguments: --jsn."),
     ],
 )

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfzoo.discovery import list_protocols, list_recipes
 from tfzoo.models import list_models
 from tfzoo.reporting.kept import kept_datasets
 
 FILES = "files"
 # Commands whose --model is the name of a model, and not of a folder.
-BY_NAME = ("train", "reproduce", "recommend")
+BY_NAME = ("train", "tune", "reproduce", "recommend")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ def _values(action: argparse.Action, name: str, words: str) -> list[str] | str |
         return FILES
     if (name == "--model" and words in BY_NAME) or (words, name) == ("info", "model"):
         return list_models()
+    if name == "--recipe":
+        return sorted({recipe for model in list_models() for recipe in list_recipes(model)})
+    if name == "--protocol":
+        return list_protocols()
     if name == "--dataset":
         return kept_datasets() or []
     return []

@@ -22,7 +22,7 @@ from tfzoo.cli.serving_options import add_serving_commands
 from tfzoo.cli.signals import Interrupted, exit_status, farewell, stopping_on_signals
 from tfzoo.cli.streams import flush, forget_output, make_printable
 from tfzoo.cli.tuning_options import add_tuning_command
-from tfzoo.cli.unknown import refuse_unknown
+from tfzoo.cli.unknown import refuse_unknown, refuse_unknown_command
 from tfzoo.cli.update_options import add_update_command
 from tfzoo.errors import StorageError, TfzooError
 from tfzoo.machine import is_out_of_memory, out_of_memory
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     make_printable()
     parser = build_parser()
+    refuse_unknown_command(parser, sys.argv[1:] if argv is None else argv)
     options, unknown = parser.parse_known_args(argv)
     if unknown:
         refuse_unknown(parser, options.command, unknown)

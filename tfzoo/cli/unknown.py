@@ -1,4 +1,4 @@
-"""Options that a command does not have: one message, with what was probably meant."""
+"""Commands that there are not, and options that a command does not have: what was probably meant."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tfzoo.errors import nearest
+
+
+def refuse_unknown_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """End the program as `argparse` does, where the command that was given is none.
+
+    Args:
+        parser: of all commands.
+        arguments: without the program's name.
+    """
+    # Without a command it is for the parser to say what is missing; before it stand --help and --version.
+    given = next(iter(arguments), "-")
+    known = _commands(parser)
+    if not given.startswith("-") and given not in known:
+        parser.error(f"unknown command '{given}'. {nearest(given, list(known))}")
 
 
 def refuse_unknown(parser: argparse.ArgumentParser, command: str, unknown: Sequence[str]) -> NoReturn:
