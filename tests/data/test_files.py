@@ -225,6 +225,17 @@ def test_bad_frames(columns: dict, message: str) -> None:
         from_dataframe(frame(**columns))
 
 
+def test_the_id_that_makes_texts_of_whole_numbers_is_noted() -> None:
+    users = [*map(str, range(10)), "3.0", *map(str, range(10, 20))]
+    columns: dict[str, Any] = {"user_col": "user", "item_col": "item", "rating_col": None}
+    data = from_dataframe(pd.DataFrame({"user": users, "item": range(21)}), **columns)
+    assert "ids of 'user' are texts, because of '3.0' in row 11" in data.notes
+    assert data.users.dtype == "string"
+    for texts in (["1", "2"], ["1", "b", "2", "c"]):
+        data = from_dataframe(pd.DataFrame({"user": texts, "item": range(len(texts))}), **columns)
+        assert not any("are texts" in note for note in data.notes)
+
+
 def test_frame_without_the_rating_column() -> None:
     with pytest.raises(DataError, match=r"no column 'rating'.*rating_col=None"):
         from_dataframe(frame()[["user_id", "item_id"]])

@@ -20,6 +20,8 @@ MAX_ID_LENGTH = 256
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 # Control characters would break the vocabulary file, lone surrogates cannot be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Up to this share of texts among ids that spell whole numbers, they are taken for a mistake.
+_FEW_ODD = 0.1
 _EXACT_FLOAT = 2**53
 _BOOLEANS = frozenset((bool, np.bool_))
 
@@ -49,11 +51,15 @@ class IdColumn:
 
     Args:
         source: file or data frame, for messages.
+
+    Attributes:
+        notes: which id has made texts of a column that otherwise holds whole numbers.
     """
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._first: Any = None
+        self.notes: list[str] = []
         self._known: Vocabulary | None = None
 
     @property
@@ -109,10 +115,14 @@ class IdColumn:
         for code, value in enumerate(raw):
             if found := problem(value):
                 raise wrong(int(np.argmax(codes == code)), found)
-        if not is_text or all(map(_spells_integer, raw)):
-            ids = np.array([int(value) for value in raw], np.int64)
-        else:
-            ids = np.array(raw, str)
+        odd_texts = [code for code, id_ in enumerate(raw) if is_text and not _spells_integer(id_)]
+        if 0 < len(odd_texts) <= _FEW_ODD * len(raw):
+            row = start + int(np.argmax(codes == odd_texts[0])) + 1
+            others = f" and {len(odd_texts) - 1:,} others" if len(odd_texts) > 1 else ""
+            self.notes.append(
+                f"ids of '{column}' are texts, because of {raw[odd_texts[0]]!r} in row {row}{others}"
+            )
+        ids = np.array(raw, str) if odd_texts else np.array([int(value) for value in raw], np.int64)
         order = np.argsort(ids)
         dense = np.empty(len(ids), np.int32)
         dense[order] = np.arange(1, len(ids) + 1)

@@ -192,11 +192,12 @@ def _from_columns(
     """Make interactions out of columns that are asked for one by one, see `from_dataframe`."""
     if count == 0:
         raise DataError(f"{source} has no data rows.")
-    users, user_id = IdColumn(source).read(column(names.user))
-    items, item_id = IdColumn(source).read(column(names.item))
+    of_users, of_items = IdColumn(source), IdColumn(source)
+    users, user_id = of_users.read(column(names.user))
+    items, item_id = of_items.read(column(names.item))
     scale = rules.rating_scale
     rating = None if names.rating is None else read_ratings(column(names.rating), source, scale)
-    notes, timestamp, ticks = [], None, 1
+    notes, timestamp, ticks = [*of_users.notes, *of_items.notes], None, 1
     if names.time is not None:
         times = TimeColumn(source, rules.time_unit)
         raw = times.read(column(names.time))
