@@ -52,7 +52,7 @@ def notes_on(experiment: Experiment, wording: Wording = COMMAND_LINE) -> list[st
         wording: of the options that are named.
     """
     split = experiment.split
-    notes: list[str] = []
+    notes: list[str] = [*split.notes]
     if experiment.task.needs.clicks:
         return _on_clicks(split)
     notes += _on_lacking_features(experiment)

@@ -87,6 +87,10 @@ def test_time_split_by_hand():
         "sessions, test the last 10 s, validation the last 10 s of the others, items unseen before and "
         "single events dropped"
     )
+    assert split.notes == (
+        "the test part is without 2 events with items unseen before, and without 1 events that "
+        "are the only ones of a session",
+    )
 
 
 def test_validation_share_takes_the_sessions_that_end_last():

@@ -62,6 +62,7 @@ class Split:
         negatives: ``"validation"`` and ``"test"`` -> the items that the users of that part are
             ranked on; empty for ranking over all items.
         variants: further test parts by name, measured as the test part is, with its negatives.
+        notes: what the rule has left out of the parts, one sentence each.
     """
 
     train: Interactions
@@ -71,6 +72,7 @@ class Split:
     fold_in: Interactions | None = None
     negatives: Mapping[str, Negatives] = field(default_factory=dict)
     variants: Mapping[str, Interactions] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -211,7 +213,8 @@ def drop_cold(split: Split) -> Split:
     variants = {name: warm(part) for name, part in split.variants.items()}
     return replace(
         split,
-        **parts,
+        validation=parts["validation"],
+        test=parts["test"],
         protocol=split.protocol + ", cold users and items dropped",
         negatives={part: kept.of_users(parts[part].user_id) for part, kept in split.negatives.items()},
         variants={name: part for name, part in variants.items() if len(part)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,9 @@ def sessions_split(
             raise UsageError(f"{option} must lie between 0 and 1. Received {share}.")
     last_share = test if interactions.timestamp is None else None
     everything = np.arange(len(interactions))
-    earlier, test_rows = _latest(interactions, everything, test_seconds, last_share)
+    earlier, test_rows, of_test = _latest(interactions, everything, test_seconds, last_share)
     held_out_share = validation if validation is not None else last_share
-    train, held_out = _latest(interactions, earlier, test_seconds, held_out_share)
+    train, held_out, of_validation = _latest(interactions, earlier, test_seconds, held_out_share)
     which = [_which(share, test_seconds) for share in (last_share, held_out_share)]
     protocol = (
         f"sessions, test {which[0]}, validation {which[1]} of the others, items unseen before and single "
@@ -127,7 +128,19 @@ def sessions_split(
     )
     if interactions.timestamp is None:
         protocol += ", row order for time"
-    return split_at_rows(interactions, train, held_out, test_rows, protocol)
+    split = split_at_rows(interactions, train, held_out, test_rows, protocol)
+    notes = (*_dropped("test", of_test), *_dropped("validation", of_validation))
+    return replace(split, notes=notes)
+
+
+def _dropped(part: str, counts: tuple[int, int]) -> list[str]:
+    unseen, single = counts
+    if not unseen and not single:
+        return []
+    return [
+        f"the {part} part is without {unseen:,} events with items unseen before, and without {single:,} "
+        "events that are the only ones of a session"
+    ]
 
 
 def _which(share: float | None, seconds: int) -> str:
@@ -136,10 +149,13 @@ def _which(share: float | None, seconds: int) -> str:
 
 def _latest(
     interactions: Interactions, rows: NDArray, seconds: int, share: float | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide rows into those of earlier sessions and those of the latest, unseen items dropped."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[int, int]]:
+    """Divide rows into those of earlier sessions and those of the latest.
+
+    Of the latest, events with unseen items are dropped, and then single ones; their two numbers come last.
+    """
     if len(rows) == 0:
-        return rows, rows
+        return rows, rows, (0, 0)
     user = interactions.user_id[rows]
     end = np.full(interactions.num_users + 1, np.iinfo(np.int64).min)
     if interactions.timestamp is None:
@@ -156,6 +172,7 @@ def _latest(
         late[sessions[len(sessions) - max(1, round(share * len(sessions))) :]] = True
     earlier, latest = rows[~late[user]], rows[late[user]]
     seen = np.bincount(interactions.item_id[earlier], minlength=interactions.num_items + 1) > 0
-    latest = latest[seen[interactions.item_id[latest]]]
-    length = np.bincount(interactions.user_id[latest], minlength=interactions.num_users + 1)
-    return earlier, latest[length[interactions.user_id[latest]] >= MIN_SESSION]
+    known = latest[seen[interactions.item_id[latest]]]
+    length = np.bincount(interactions.user_id[known], minlength=interactions.num_users + 1)
+    kept = known[length[interactions.user_id[known]] >= MIN_SESSION]
+    return earlier, kept, (len(latest) - len(known), len(known) - len(kept))
