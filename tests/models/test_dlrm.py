@@ -73,7 +73,7 @@ def test_the_example_of_the_authors_comes_out():
     assert np.mean((clicks - [0.55679, 0.15896]) ** 2) == pytest.approx(0.45189, abs=1e-5)
 
 
-def test_the_size_is_that_of_the_script_for_criteo():
+def test_the_number_of_parameters_is_that_of_the_script_for_criteo():
     model = create_model("dlrm", 1, 1, field_sizes=[1] * 26, dense_size=13)
     assert model.count_params() == 475_985 + 16 * 26
 

@@ -119,6 +119,10 @@ def solved():
     return model, start
 
 
+def test_the_number_of_parameters_is_that_of_the_formula(solved):
+    assert solved[0].count_params() == DIM * (ITEMS + 2) + 1
+
+
 def test_the_model_is_that_of_its_half_steps_but_for_a_rotation(solved):
     model, items = solved
     for _ in range(4):
@@ -128,7 +132,6 @@ def test_the_model_is_that_of_its_half_steps_but_for_a_rotation(solved):
     np.testing.assert_allclose(kernel[1:] @ kernel[1:].T, items @ items.T, atol=1e-5)
     np.testing.assert_allclose(kernel.T @ kernel, np.diag(moments), atol=1e-5)
     assert (known, model.trainable_variables) == (USED[1], [])
-    assert model.count_params() == DIM * (ITEMS + 2) + 1
     # A row that is folded in gets the scores of the vector that training would give it.
     scores = model({"user_row": MATRIX.toarray()})["scores"].numpy()
     np.testing.assert_allclose(scores[1:, 1:], solve("users", items) @ items.T, atol=1e-5)
