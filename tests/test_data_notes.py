@@ -157,6 +157,22 @@ def test_test_items_that_training_lacks():
     assert notes_on(experiment("ranking", parts(train, [(2, 5)], [*test * 19, (3, 5)]))) == []
 
 
+@pytest.mark.parametrize(
+    ("negatives", "cutoffs", "noted"),
+    [(None, (1, 2, 5), [2, 5]), (3, (3, 4), [4]), (None, (1,), [])],
+)
+def test_lists_that_hold_every_item_that_is_ranked(negatives, cutoffs, noted):
+    drawn = {} if negatives is None else {"test": Negatives(np.array([3]), np.ones((1, negatives)))}
+    asked = experiment("ranking", parts(*PLAIN, negatives=drawn))
+    asked.task.settings.cutoffs = cutoffs
+    ranked = 2 if negatives is None else negatives + 1
+    assert notes_on(asked) == [
+        f"lists of {cutoff} hold all {ranked} items that are ranked: recall and hit rate at {cutoff} are 1, "
+        "or nearly, whatever the model"
+        for cutoff in noted
+    ]
+
+
 def test_equal_times_of_a_named_data_set():
     timed = [
         replace(part, timestamp=np.array(times))

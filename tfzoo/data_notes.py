@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,7 @@ def notes_on(experiment: Experiment, wording: Wording = COMMAND_LINE) -> list[st
         notes += _on_known_pairs(split, experiment.task, wording)
     if experiment.task.ranks_lists:
         notes += _on_cold_items(split, experiment.recipe.training.refit)
+    notes += _on_cutoffs(split, getattr(experiment.task.settings, "cutoffs", ()))
     if experiment.task.asks_every_event:
         notes += _on_repeats(split, wording)
     return notes
@@ -159,6 +161,21 @@ def _on_repeats(split: Split, wording: Wording) -> list[str]:
     told = f"{repeats:,} of {len(test):,} test events repeat an item of their session, and items of the"
     exception = f" but for {wording.keep_seen}" if wording.keep_seen else ""
     return [f"{told} session are ranked; the lists of an export leave them out{exception}"]
+
+
+def _on_cutoffs(split: Split, cutoffs: Sequence[int]) -> list[str]:
+    """Say which lists are so long that no item is left out of them."""
+    if "test" in split.negatives:
+        # The held-out item is ranked among them.
+        ranked = split.negatives["test"].item_id.shape[1] + 1
+    else:
+        ranked = int(np.count_nonzero(split.train.item_counts()))
+    return [
+        f"lists of {cutoff} hold all {ranked} items that are ranked: recall and hit rate at {cutoff} are 1, "
+        "or nearly, whatever the model"
+        for cutoff in cutoffs
+        if cutoff >= ranked
+    ]
 
 
 def _on_cold_items(split: Split, refit: bool) -> list[str]:
