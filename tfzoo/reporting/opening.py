@@ -66,6 +66,8 @@ def _order(comparison: Comparison) -> str:
     named = ", ".join(f"`{summary.label}` {summary.text(metric)}" for summary in rows[:NAMED])
     text = f"trained on {first.trained_on}, {seeds_text(first.seeds)}, {metric}, {place}: {named}."
     gap, error = paired_difference(first, second, metric)
+    if error == 0:
+        return f"{text} No seed changes the first two, so that seeds say nothing of chance between them."
     beyond = abs(gap) > STANDARD_ERRORS * error
     amount = "more" if beyond else "no more"
     return f"{text} The first two differ by {amount} than two standard errors of their paired differences."
