@@ -74,6 +74,8 @@ def test_gbce_of_a_whole_catalogue_and_wrong_settings():
     for wrong in ({"num_items": 1}, {"num_items": 9, "calibration": 1.5}):
         with pytest.raises(ValueError, match="`num_items` must be at least 2 and `calibration` from 0 to 1"):
             losses.GBCE(**wrong)
+    with pytest.raises(ValueError, match="two candidates at least"):
+        losses.GBCE(num_items=3).call(LABELS[:, :1], SCORES[:, :1])
 
 
 def test_a_model_learns_by_one():

@@ -133,6 +133,9 @@ def test_test_ndcg_on_recboles_split(model, low, high, tmp_path):
             ("narm", "paper", 3, "ndcg@10", 0.050, 0.075),
             ("sasrec", "tuned", 4, "ndcg@10", 0.030, 0.050),
             ("bert4rec", "tuned", 2, "ndcg@10", 0.010, 0.035),
+            ("hstu", "tuned", 2, "ndcg@10", 0.0, 1.0),
+            ("time-lstm", "paper", 2, "ndcg@10", 0.0, 1.0),
+            ("user-gru", "paper", 2, "ndcg@10", 0.0, 1.0),
         ]
     ),
 )
@@ -147,6 +150,7 @@ def test_a_short_training_on_movielens_100k(model, recipe, epochs, metric, low, 
     sampled(
         [
             ("item-knn", "paper", "ndcg@10", 0.2835),
+            ("ials", "tuned", "ndcg@10", 0.3093),
             ("pure-svd", "tuned", "ndcg@10", 0.3150),
             ("user-knn", "tuned", "ndcg@10", 0.3009),
             ("popularity", "paper", "ndcg@10", 0.1412),

@@ -42,6 +42,7 @@ SAMPLE = (
     "edrs",
     "edrs-woe",
     "gru4rec",
+    "hstu",
     "item-knn-rating",
     "mult-vae",
     "neumf",

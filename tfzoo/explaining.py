@@ -29,7 +29,8 @@ class Explanation:
     Attributes:
         kind: ``leave-one-out`` where a part is what the score loses without it, exactly; ``nearest`` where it
             is the cosine of the item's vector and that of the past item.
-        score: of the item for the user, as the model gives it.
+        score: of the item, for the user's history alone where there is one: without a vector of the user
+            himself, and with the usual time between events.
         item_id: past items, int32 ``[n]``, those that carry most first.
         part: of each past item, float64 ``[n]``.
     """
@@ -45,8 +46,8 @@ def explain(experiment: Experiment, scorer: Any, user: int, item: int) -> Explan
 
     Models that read histories or rows are asked again without each past item, which is exact: a vector that
     is learned for the user beside the history stays out of it, as for somebody with this history whom
-    training never saw. Models of a vector for each user and item remember no single interaction; of them the
-    past items are shown that are nearest to the item.
+    training never saw, and events are the usual time apart. Models of a vector for each user and item remember
+    no single interaction; of them the past items are shown that are nearest to the item.
 
     Args:
         experiment: of the run, refitted.
@@ -84,7 +85,7 @@ def history_of(experiment: Experiment, scorer: Any, user: int) -> NDArray[np.int
     if not any(map(len, rows)):
         return np.zeros(0, np.int32)
     items = Sequences.of(*rows).item_id
-    if scorer.reads_history and experiment.task.asks_every_event:
+    if isinstance(scorer, SequenceScorer) or (scorer.reads_history and experiment.task.asks_every_event):
         return items
     # An item that stands there twice counts once, at its last place.
     _, last = np.unique(items[::-1], return_index=True)

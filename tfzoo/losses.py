@@ -106,7 +106,8 @@ class GBCE(_OfCandidates):
     """Generalised binary cross-entropy, which corrects scores for how few of the items are drawn.
 
     Petrov and Macdonald, gSASRec, RecSys 2023; a sum over the candidates, see
-    `tfzoo.layers.item_losses.generalised_binary_cross_entropy`.
+    `tfzoo.layers.item_losses.generalised_binary_cross_entropy`. All of them but the positive one count as
+    drawn, padding too.
 
     Args:
         num_items: number of items that negatives are drawn from.
@@ -132,6 +133,8 @@ class GBCE(_OfCandidates):
 
     def of(self, positive: Any, negative: Any, mask: Any) -> Any:
         """Return the losses."""
+        if negative.shape[-1] < 2:
+            raise ValueError(f"`GBCE` needs two candidates at least. Received: {negative.shape[-1]}")
         # Of a whole catalogue every other item is there.
         drawn = min(negative.shape[-1] - 1, self.num_items - 1)
         beta = item_losses.calibrated_beta(drawn, self.num_items, self.calibration)

@@ -60,13 +60,15 @@ def test_a_factorisation_machine_over_both_vectors_is_folded():
     ("function", "degrees"),
     [
         (dot, {(1, 1)}),
+        (lambda u, v: layers.Dot(1)([u, v])[:, 0], {(1, 1)}),
+        (lambda u, v: ops.sum(layers.Multiply()([u, v]), 1), {(1, 1)}),
         (lambda u, v: dot(u, v) + 1.5, {(1, 1), (0, 0)}),
         (lambda u, v: ops.sum(ops.concatenate([u, v], axis=1), axis=1), {(1, 0), (0, 1)}),
         (lambda u, v: dot(u * u, v), {(2, 1)}),
         (lambda u, v: dot(ops.tanh(u), v), {(100, 1)}),
         (lambda u, v: layers.Dense(1, activation="linear")(u + v), {(1, 0), (0, 1)}),
     ],
-    ids=["product", "constant", "sum", "square", "squashed", "dense"],
+    ids=["product", "dot", "multiply", "constant", "sum", "square", "squashed", "dense"],
 )
 def test_degrees_of_the_terms(function, degrees):
     assert head_degrees(head_of(function)) - {(0, 0)} == degrees - {(0, 0)}
@@ -80,9 +82,10 @@ def test_degrees_of_the_terms(function, degrees):
         (lambda u, v: layers.Dense(1, activation="relu")(u - v)[:, 0], r"\(Dense\) is no product"),
         (lambda u, v: dot(u, v) + 0.05 * u[:, 0] * v[:, 0] ** 2, "with more than each other"),
         (lambda u, v: dot(ops.relu(u), v), "with more than each other"),
+        (lambda u, v: layers.Dot(1, normalize=True)([u, v])[:, 0], r"\(Dot\) is no product"),
         (lambda u, v: ops.sum(u, 1) + ops.sum(v, 1), "no product of the user's vector and the item's is in"),
     ],
-    ids=["relu", "squashed", "small-relu", "square", "relu-of-one", "no-product"],
+    ids=["relu", "squashed", "small-relu", "square", "relu-of-one", "cosine", "no-product"],
 )
 def test_other_heads_are_not_folded_and_the_reason_is_told(function, reason):
     head = head_of(function)

@@ -285,7 +285,7 @@ def test_popularity_counts_interactions_for_everyone():
     assert len(np.unique(found)) > 3
 
 
-# One of each builder, and one that is trained; the others with --runslow.
+# One of each builder, and one that is trained; the others with --all-models.
 FEW = ("baseline", "biased-mf", "ease", "item-knn", "pure-svd", "session-popularity", "user-knn")
 
 

@@ -16,8 +16,10 @@ from tfzoo.layers import ItemTable
 from tfzoo.layers.item_table import MASK
 from tfzoo.models import create_model
 from tfzoo.problems.sequences import SequenceSettings
+from tfzoo.tasks.sequence_features import SequenceFeatures
 from tfzoo.tasks.sequences import SequenceTask
 from tfzoo.training.settings import TrainingSettings
+from tfzoo.training.splitting import with_everything, with_validation
 from tfzoo.training.trainer import Trainer
 
 ITEMS, LENGTH = 12, 5
@@ -247,6 +249,20 @@ def test_lists_are_measured_from_what_was_known_before():
             ranks.append(sum(scores[j] >= scores[item] for j in others) if item in others else 10**6)
         expected = np.mean([1 / np.log2(r + 1) if r <= 3 else 0 for r in ranks])
         assert evaluator.evaluate(part)["ndcg@3"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_event_stands_twice_in_a_history_after_training_on_all_of_it():
+    whole = data(users=20, seed=4, longest=11)[0]
+    split = leave_out_split(whole, seed=0)
+    inputs = model_of().inputs
+    expected = SequenceFeatures(inputs, split)
+    for moment, trained in (
+        ("test", with_validation(split)),
+        ("serve", with_validation(split)),
+        ("serve", with_everything(split, whole)),
+    ):
+        found = SequenceFeatures(inputs, trained).tables(moment).history
+        np.testing.assert_array_equal(found, expected.tables(moment).history)
 
 
 def test_events_of_sessions_are_measured_one_by_one():

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from tfzoo.cli.common import configure_device, reopen
+from tfzoo.cli.item_lists import MOST_COMPARED
 from tfzoo.cli.output import answer, more, print_table, say
 from tfzoo.cli.paths import run_of
 from tfzoo.data.vocabulary import Vocabulary
@@ -69,7 +70,7 @@ def _explain_click(scorer: FieldScorer, experiment: Experiment, options: argpars
 def _dense(vocabulary: Vocabulary, raw: str, option: str) -> int:
     found = int(vocabulary.lookup([raw])[0])
     if found == 0:
-        raise UsageError(
-            f"{option} {raw} is not in the data of the run. {nearest(raw, vocabulary.ids.tolist())}"
-        )
+        # Comparing with every one of very many ids would take minutes.
+        hint = f" {nearest(raw, vocabulary.ids.tolist())}" if len(vocabulary) <= MOST_COMPARED else ""
+        raise UsageError(f"{option} {raw} is not in the data of the run.{hint}")
     return found

@@ -12,7 +12,7 @@ from tfzoo.serving.export import read_metadata
 from tfzoo.serving.recommender import ITEMS_FILE
 
 # Beyond so many items the search for a similar id would take longer than the answer.
-_MOST_COMPARED = 20_000
+MOST_COMPARED = 20_000
 
 
 def items_of(version: Path) -> Vocabulary:
@@ -81,7 +81,7 @@ def _separated(value: str, items: Vocabulary) -> list[str]:
 
 def _similar(id_: str, items: Vocabulary) -> str:
     # Two numbers that look alike have nothing in common.
-    if items.dtype == INTEGER or len(items) > _MOST_COMPARED:
+    if items.dtype == INTEGER or len(items) > MOST_COMPARED:
         return ""
     close = difflib.get_close_matches(id_, items.ids.tolist(), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

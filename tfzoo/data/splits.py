@@ -63,6 +63,8 @@ class Split:
             ranked on; empty for ranking over all items.
         variants: further test parts by name, measured as the test part is, with its negatives.
         notes: what the rule has left out of the parts, one sentence each.
+        in_training: names of the parts whose rows the training part has as well, as the final model is
+            trained on them.
     """
 
     train: Interactions
@@ -73,6 +75,7 @@ class Split:
     negatives: Mapping[str, Negatives] = field(default_factory=dict)
     variants: Mapping[str, Interactions] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    in_training: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,17 +167,15 @@ def _by_cluster(values: NDArray, clusters: NDArray, runs: NDArray) -> tuple[NDAr
     return np.stack(sums), np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
 
 
-def _draws(counts: NDArray, seed: int, resamples: int) -> list[NDArray]:
-    """Return how often each resample has drawn each cluster, in blocks ``[block, C]``."""
+def _draws(counts: NDArray, seed: int, resamples: int) -> Iterator[NDArray]:
+    """Yield how often each resample has drawn each cluster, in blocks ``[block, C]``."""
     size = counts.shape[1]
     random = np.random.default_rng([seed])
     block = max(1, DRAWS_PER_CALL // size)
-    found = []
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
         drawn = random.integers(0, size, (rows, size)) + size * np.arange(rows)[:, None]
-        found.append(np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size))
-    return found
+        yield np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
 
 
 def _figures(

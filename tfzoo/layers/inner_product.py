@@ -92,7 +92,11 @@ def head_degrees(head: keras.Model) -> Degrees:
         if id(tensor) not in known:
             operation, node, _ = tensor._keras_history
             arguments = operation._inbound_nodes[node].arguments
-            parts = [_joined(one, degrees) for one in (*arguments.args, *arguments.kwargs.values())]
+            given = (*arguments.args, *arguments.kwargs.values())
+            if isinstance(operation, keras.layers.Multiply | keras.layers.Dot):
+                # As layers they take one list of what they multiply.
+                given = tuple(keras.tree.flatten(given))
+            parts = [_joined(one, degrees) for one in given]
             known[id(tensor)] = _after(operation, parts)
         return known[id(tensor)]
 
@@ -113,7 +117,7 @@ def _after(operation: Any, parts: list[Degrees]) -> Degrees:
     own = getattr(operation, "degrees", _OPERATIONS.get(kind))
     if kind in ("Activation", "Dense") and operation.activation is keras.activations.linear:
         own = of_sum
-    if own is not None:
+    if own is not None and not getattr(operation, "normalize", False):
         return own(*parts)
     users, items = (any(term[side] for part in parts for term in part) for side in (0, 1))
     if users and items:

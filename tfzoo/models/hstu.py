@@ -21,8 +21,7 @@ PAPER = Paper(
     url="https://proceedings.mlr.press/v235/zhai24a.html",
 )
 EPSILON = 1e-6
-# Buckets of time are so wide on the scale of natural logarithms, as in the authors' code: powers of two,
-# about.
+# On the scale of natural logarithms, as in the authors' code: each bucket ends 1.35 times later.
 BUCKET_WIDTH = 0.301
 
 
@@ -129,7 +128,8 @@ def time_bucket_of(history_gaps: Any, time_buckets: int) -> Any:
     """Return the bucket of the time from each event to each later one, int32 ``[B, L, L]``.
 
     Args:
-        history_gaps: seconds from each event to the next, float32 ``[B, L]``.
+        history_gaps: seconds from each event to the next, float32 ``[B, L]``; within a history of years times
+            are told apart by some seconds, not by one.
         time_buckets: number of buckets; longer times share the last one.
     """
     # The time of each event since the first place.
@@ -174,8 +174,8 @@ def HSTU(
         blocks: number of blocks.
         heads: attention heads; they divide ``embedding_dim``.
         dropout: rate on embeddings and on what each attention gives before its last projection.
-        time_buckets: buckets T of the time between two events, each about twice as long as the one before;
-            0 for data without times, and ``history_gaps`` are not read.
+        time_buckets: buckets T of the time between two events, each ending 1.35 times later than the one
+            before; 0 for data without times, and ``history_gaps`` are not read.
         temperature: divisor of the cosines.
 
     Returns:

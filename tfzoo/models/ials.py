@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfzoo.layers import known_columns
+from tfzoo.layers import ComputedModel, known_columns
 from tfzoo.models.registry import Paper, register_model
 
 PAPER = Paper(
@@ -283,4 +283,4 @@ def IALS(
         dtype="float32",
         name="least_squares",
     )(row)
-    return keras.Model({"user_row": row}, {"scores": scores}, name="ials")
+    return ComputedModel({"user_row": row}, {"scores": scores}, name="ials")

@@ -67,6 +67,8 @@ class SequenceFeatures(Features):
             )
         self.length = next(tensor.shape[1] for tensor in inputs if tensor.name == "history")
         self.reads_gaps = "history_gaps" in self.names
+        # An update trains on some rows only; how popular items are is of all.
+        self.train = split.train
         self._split, self._tables = split, dict[str, HistoryTables]()
         self.num_items = split.train.num_items
         trained = split.train.item_counts() > 0
@@ -125,9 +127,10 @@ class SequenceFeatures(Features):
 def moment_parts(split: Split, moment: str) -> list[Interactions]:
     """Return what is known of users when validation is measured, when the test part is, and when serving."""
     known = [split.train, *([split.fold_in] if split.fold_in is not None else [])]
-    later = {"validation": [], "test": [split.validation], "serve": [split.validation, split.test]}
+    later = {"validation": [], "test": ["validation"], "serve": ["validation", "test"]}[moment]
+    known += [getattr(split, name) for name in later if name not in split.in_training]
     # A part that stands in several places, as where there is nothing to hold out, is known once.
-    return list({id(part): part for part in (*known, *later[moment])}.values())
+    return list({id(part): part for part in known}.values())
 
 
 class SequenceScorer(Scorer):

@@ -96,8 +96,8 @@ class SequenceTask(SequenceProblem, RankingTask):
         sequences = Sequences.of(train)
         windows = self._windows(features, sequences)
         events = _Events(sequences, windows, features)
-        sampler = self._sampler(train)
-        log_expected = self._log_expected(train)
+        sampler = self._sampler(features.train)
+        log_expected = self._log_expected(features.train)
         blocks_an_epoch = -(-len(windows) // (plan.batch_size * plan.block))
 
         def batch(number: tf.Tensor, rows: tf.Tensor) -> tuple[Tensors, Tensors, tf.Tensor]:

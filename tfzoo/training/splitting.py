@@ -130,7 +130,7 @@ def with_validation(split: Split) -> Split:
     if split.fold_in is not None:
         raise UsageError("training.refit does not go with held-out users; set training.refit=false.")
     train = joined((split.train, split.validation))
-    return replace(split, train=train, protocol=split.protocol + REFITTED)
+    return replace(split, train=train, protocol=split.protocol + REFITTED, in_training=("validation",))
 
 
 def with_everything(split: Split, interactions: Interactions) -> Split:
@@ -145,7 +145,7 @@ def with_everything(split: Split, interactions: Interactions) -> Split:
     parts = (split.train, split.validation, split.test, split.fold_in)
     train = interactions if len(interactions) else joined([part for part in parts if part is not None])
     protocol = split.protocol + ", then trained on all data"
-    return replace(split, train=train, fold_in=None, protocol=protocol)
+    return replace(split, train=train, fold_in=None, protocol=protocol, in_training=("validation", "test"))
 
 
 def joined(parts: Sequence[Any]) -> Any:
