@@ -21,6 +21,7 @@ from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.runs import load_model
 from tfzoo.training.averages import arrays
+from tfzoo.training.checkpoint import Arrays
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import MODEL, RunRecord
 from tfzoo.training.settings import LONGEST_NAME, Recipe
@@ -153,9 +154,9 @@ def prepare_update(
 
     Returns:
         The experiment. A closed form is solved anew from old and new interactions. All other models go on
-        from the weights of the earlier run, and from the state of its optimizer where that keeps one, and
-        are trained on the new rows and the replayed share alone; models whose examples are whole users'
-        histories on the histories of the users with new rows.
+        from the weights of the earlier run, and from the state of its optimizer where that keeps one and is
+        of the same kind, and are trained on the new rows and the replayed share alone; models whose examples
+        are whole users' histories on the histories of the users with new rows.
 
     Raises:
         UsageError: the model's tables do not grow with the ids, or see `extended` and `update_of`.
@@ -170,14 +171,14 @@ def prepare_update(
         anew = experiment.recipe.model_copy(update={"reported": None})
         return replace(after, recipe=anew, update={**(after.update or {}), "kept": "nothing: solved anew"})
     rows = after.split.train.take(_rows_to_train(after, replay))
-    slots = read_slots(folder / MODEL) if experiment.step() is None else None
+    recipe = _recipe_of(experiment.recipe, update["epochs"], training or {})
+    slots = _slots(experiment, recipe, folder)
     found = dict(record.metrics.get("found", {}))
     builder = {**experiment.builder_options(), **automatic, **found}
     start = Start(builder, found, arrays(model.weights), slots, rows)
     if after.task.num_examples(_features(after, start), rows) == 0:
         raise UsageError(f"'{new.name}' gives no example to train on: a history needs two interactions.")
-    kept = "weights and optimizer" if slots is not None and len(slots) > 2 else "weights"
-    recipe = _recipe_of(experiment.recipe, update["epochs"], training or {})
+    kept = "weights" if slots is None else "weights and optimizer"
     return replace(after, recipe=recipe, start=start, update={**(after.update or {}), "kept": kept})
 
 
@@ -259,6 +260,16 @@ def _recipe_of(recipe: Recipe, epochs: int, training: Mapping[str, Any]) -> Reci
     return recipe.model_copy(
         update={"training": settings, "reported": None, "changes": {**recipe.changes, **stated}}
     )
+
+
+def _slots(experiment: Experiment, recipe: Recipe, folder: Path) -> Arrays | None:
+    """Return the earlier optimizer's state; None where it keeps none or the recipe's optimizer is another."""
+    before, now = experiment.recipe.training, recipe.training
+    # Sums of squares are no velocities, though they have the same shapes.
+    same = (before.optimizer, before.momentum) == (now.optimizer, now.momentum)
+    if not same or experiment.step() is not None:
+        return None
+    return read_slots(folder / MODEL, scheduled=before.schedule != "constant")
 
 
 def _automatic(experiment: Experiment, record: RunRecord) -> dict[str, Any]:
