@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.zoo import sampled, task_of
+from tfzoo.data.appending import translate
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -22,7 +23,7 @@ from tfzoo.training.averages import arrays
 from tfzoo.training.recipe import load_recipe, recorded_recipe
 from tfzoo.training.record import RunRecord
 from tfzoo.training.start import Start, grown
-from tfzoo.updates import of_record, prepare_update, reopened, training_settings
+from tfzoo.updates import extended, of_record, prepare_update, reopened, training_settings
 
 QUICK = ["training.epochs=2", "training.jit_compile=false"]
 # Of few data the filters of the papers would leave nothing.
@@ -187,6 +188,14 @@ def test_the_vector_of_hidden_events_stays_behind_the_items():
     np.testing.assert_array_equal(momentum, [*table[:4] + 100, [0, 0], [0, 0], table[4] + 100])
 
 
+def test_times_of_microseconds_are_translated_without_overflow(toy):
+    table = replace(toy, timestamp=toy.timestamp * 10**6, ticks_per_second=10**6)
+    np.testing.assert_array_equal(translate(table, table).timestamp, table.timestamp)
+    finer = replace(toy, timestamp=toy.timestamp * 10**9 + 1999, ticks_per_second=10**9)
+    np.testing.assert_array_equal(translate(finer, table).timestamp, table.timestamp + 1)
+    np.testing.assert_array_equal(translate(toy, table).timestamp, table.timestamp)
+
+
 def test_grown_fills_the_first_rows_and_columns_alone():
     found = grown(np.ones((2, 2)), np.zeros((3, 4)))
     assert found.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
@@ -222,6 +231,30 @@ def test_held_out_rows_stay_held_out(trained, updated, toy):
         zip(held.user_id, held.item_id, strict=True)
     )
     assert held.users.decode(held.user_id).tolist() == names[0].tolist()
+
+
+def test_known_events_are_not_trained_on_again_where_pairs_may_repeat(trained, updated, past_and_new, toy):
+    past, late = past_and_new
+    after = updated("sasrec", new=toy)
+    assert after.update["interactions"] == len(late)
+    assert len(after.split.train) == len(trained("sasrec")[0].split.train) + len(late)
+    repeated = replace(rows_of(past, np.arange(5)), timestamp=past.timestamp[:5] + 10**6)
+    assert updated("sasrec", new=repeated).update["interactions"] == 5
+    with pytest.raises(UsageError, match="holds no interaction that the run does not know"):
+        updated("sasrec", new=past)
+
+
+def test_without_times_held_out_pairs_are_left_out_where_pairs_may_repeat(trained, past_and_new):
+    def untimed(part):
+        return replace(part, timestamp=None)
+
+    experiment, past = trained("sasrec")[0], untimed(past_and_new[0])
+    split = experiment.split
+    parts = {name: untimed(getattr(split, name)) for name in ("train", "validation", "test")}
+    untimed_run = replace(experiment, split=replace(split, **parts), interactions=untimed(past.take([])))
+    after = extended(untimed_run, past, SOURCE, {})
+    # No pair of these data repeats.
+    assert after.update["interactions"] == len(past) - len(split.validation) - len(split.test)
 
 
 def test_a_new_rating_of_a_known_pair_replaces_the_old_one(trained, updated, toy):

@@ -39,7 +39,8 @@ def extended(
     """Return an experiment whose training part has the new interactions, too.
 
     Validation and test part stay what they are. New rows that these hold are left out; where the model's task
-    knows one row of a user and an item, a new one replaces what training had.
+    knows one row of a user and an item, a new one replaces what training had. Where it knows many, events of
+    the same user, item and time as a known one are left out, and without times the held-out pairs.
 
     Args:
         experiment: of the earlier run, refitted, see `Experiment.refitted`.
@@ -292,12 +293,34 @@ def _pairs(part: Interactions) -> NDArray[np.int64]:
     return found
 
 
+def _known_events(
+    rows: Interactions, train: Interactions, held_out: Sequence[Interactions]
+) -> NDArray[np.bool_]:
+    """Tell which rows are events that are known already, where a user may meet an item many times.
+
+    Without times an event of the training part cannot be told from its repetition, and counts as new.
+    """
+    timed = rows.timestamp is not None
+    known = [part for part in ([train, *held_out] if timed else held_out) if len(part)]
+    if not known:
+        return np.zeros(len(rows), bool)
+    parts: list[Any] = [rows, *known]
+    events = np.concatenate([_pairs(part) for part in parts])
+    if timed:
+        # Both are numbered first: a product of pairs and times would leave the range of integers.
+        pairs = np.unique(events, return_inverse=True)[1]
+        times, moments = np.unique(np.concatenate([part.timestamp for part in parts]), return_inverse=True)
+        events = pairs * len(times) + moments
+    found: NDArray[np.bool_] = np.isin(events[: len(rows)], events[len(rows) :])
+    return found
+
+
 def _without_known(
     experiment: Experiment, rows: Interactions, train: Interactions, held_out: Sequence[Interactions]
 ) -> tuple[Interactions, Interactions]:
     """Return the new rows that may be trained on, and the old ones that they do not replace."""
     if experiment.task.needs.duplicates == "keep":
-        return rows, train
+        return rows.take(np.flatnonzero(~_known_events(rows, train, held_out))), train
     pairs = _pairs(rows)
     hidden = np.concatenate([_pairs(part) for part in held_out]) if held_out else np.empty(0, np.int64)
     last = len(rows) - 1 - first_of_cells(rows.user_id[::-1], rows.item_id[::-1], rows.num_items + 1)

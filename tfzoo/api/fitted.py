@@ -325,7 +325,8 @@ class FittedModel:
             DataError: the data cannot be used.
         """
         columns = columns_of(self.record.data if not self._updates else self._updates[-1][1])
-        columns = replace(columns, duplicates=columns.duplicates or "last")
+        repeats = "keep" if self._experiment.task.needs.duplicates == "keep" else "last"
+        columns = replace(columns, duplicates=columns.duplicates or repeats)
         new = columns.read(data, self.record.model, name, least=1)
         console = Console(stderr=True, markup=False, quiet=not verbose)
         console.print(as_keywords(new.describe()), highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -75,7 +76,9 @@ def translate(new: Interactions, into: Interactions) -> Interactions:
     elif timestamp is None:
         raise DataError(f"'{new.name}' has no times, which '{into.name}' has (--time-col).")
     else:
-        timestamp = timestamp * into.ticks_per_second // new.ticks_per_second
+        # Divided first: times in microseconds leave no room for the product of both rates.
+        common = math.gcd(into.ticks_per_second, new.ticks_per_second)
+        timestamp = timestamp * (into.ticks_per_second // common) // (new.ticks_per_second // common)
     if into.text is None:
         text = None
     elif text is None:
