@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.zoo import sampled, task_of
-from tfzoo.data.appending import translate
+from tfzoo.data.appending import extend_vocabularies, over, translate, with_features_of
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
@@ -194,6 +194,17 @@ def test_times_of_microseconds_are_translated_without_overflow(toy):
     finer = replace(toy, timestamp=toy.timestamp * 10**9 + 1999, ticks_per_second=10**9)
     np.testing.assert_array_equal(translate(finer, table).timestamp, table.timestamp + 1)
     np.testing.assert_array_equal(translate(toy, table).timestamp, table.timestamp)
+
+
+def test_new_ids_alone_get_the_features_of_new_interactions(toy):
+    def with_titles(table, *titles):
+        return replace(table, item_features={"title": np.array(["", *titles])})
+
+    known = with_titles(rows_of(toy, np.flatnonzero(toy.item_id <= 2)), "first", "")
+    new = with_titles(rows_of(toy, np.flatnonzero((toy.item_id > 1) & (toy.item_id <= 3))), "second", "third")
+    table = over(known, *extend_vocabularies(known, new))
+    titles = with_features_of(table, new, known).item_features["title"]
+    assert titles.tolist() == ["", "first", "", "third"]
 
 
 def test_grown_fills_the_first_rows_and_columns_alone():

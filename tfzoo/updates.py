@@ -58,7 +58,7 @@ def extended(
     users, items = extend_vocabularies(known, new)
 
     def longer(part: Interactions) -> Interactions:
-        return with_features_of(over(part, users, items), new)
+        return with_features_of(over(part, users, items), new, known)
 
     before, validation, test = longer(known), longer(split.validation), longer(split.test)
     variants = {name: longer(part) for name, part in split.variants.items()}

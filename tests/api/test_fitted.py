@@ -234,6 +234,19 @@ def test_an_update_of_histories_keeps_repeated_events(toy, ease, tmp_path, monke
     assert len(read[0]) == 2
 
 
+def test_preparing_an_update_leaves_the_random_numbers_of_the_caller(toy, ease, monkeypatch):
+    def prepare_update(*_, **options):
+        # As building a model does.
+        np.random.seed(1)
+        raise UsageError("not trained here")
+
+    monkeypatch.setattr("tfzoo.api.fitted.prepare_update", prepare_update)
+    before = np.random.get_state()[1].tolist()
+    with pytest.raises(UsageError, match="not trained here"):
+        ease.update(toy, verbose=False)
+    assert np.random.get_state()[1].tolist() == before
+
+
 def test_a_damaged_or_foreign_folder_is_one_error(ease, tmp_path):
     with pytest.raises(UsageError, match="holds no fitted model"):
         tfzoo.load(tmp_path)

@@ -332,18 +332,19 @@ class FittedModel:
         console.print(as_keywords(new.describe()), highlight=False, soft_wrap=True)
         source = source_of(new.name, columns)
         changed = overrides_of(model_info(self.record.model), training)
-        experiment = prepare_update(
-            self._experiment,
-            self.record,
-            self._folder,
-            new,
-            source,
-            replay=replay,
-            epochs=epochs,
-            training=training_settings(self.record.model, changed),
-        )
         folder = tempfile.TemporaryDirectory(prefix="tfzoo-")
+        # Preparing builds a model, which seeds the generators as a training does.
         with own_random_numbers():
+            experiment = prepare_update(
+                self._experiment,
+                self.record,
+                self._folder,
+                new,
+                source,
+                replay=replay,
+                epochs=epochs,
+                training=training_settings(self.record.model, changed),
+            )
             record, place = run(experiment, Path(folder.name), name=update_name(self.record, experiment))
         updates = [*self._updates, (new, source)]
         return FittedModel(experiment, self.data, record, place, updates=updates, keep=folder)
