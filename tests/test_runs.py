@@ -159,7 +159,9 @@ def test_seeds_of_one_folder_differ_by_the_seed_alone(finished, toy, tmp_path):
     experiment, _, _ = finished
     run(experiment, tmp_path, name="mine")
     other_data = replace(experiment, seed=1, data_fingerprint="other")
+    update = replace(experiment, seed=1, update={"replay": 0.5})
     for other, told in (
+        (update, "the same recipe, no update"),
         (prepare(toy, "training.epochs=1", seed=1), "training.epochs=3"),
         (other_data, "toy had other rows"),
     ):

@@ -1,23 +1,29 @@
 """A run that goes on with new interactions keeps what it has learned, and serves who is new."""
 
+import io
+import zipfile
 from dataclasses import replace
 
+import h5py
+import keras
 import numpy as np
 import pytest
 
 from tests.zoo import sampled, task_of
+from tfzoo.data.appending import extend_vocabularies, over, translate, with_features_of
 from tfzoo.data.interactions import Interactions
 from tfzoo.data.vocabulary import Vocabulary
 from tfzoo.errors import DataError, UsageError
 from tfzoo.experiment import Experiment
+from tfzoo.layers.item_table import ItemTable
 from tfzoo.models import list_models, model_info
 from tfzoo.runs import load_model, run
 from tfzoo.tasks import get_task
 from tfzoo.training.averages import arrays
 from tfzoo.training.recipe import load_recipe, recorded_recipe
 from tfzoo.training.record import RunRecord
-from tfzoo.training.start import grown, read_slots
-from tfzoo.updates import of_record, prepare_update, reopened, training_settings
+from tfzoo.training.start import Start, grown
+from tfzoo.updates import extended, of_record, prepare_update, reopened, training_settings
 
 QUICK = ["training.epochs=2", "training.jit_compile=false"]
 # Of few data the filters of the papers would leave nothing.
@@ -100,10 +106,14 @@ def test_tables_grow_and_no_row_of_an_old_id_changes_before_training(trained, up
     assert len(fresh) == len(old.weights)
     changed = 0
     built = arrays(model.weights)
-    for one, is_now in zip(old.weights, built, strict=True):
-        one = one.numpy()
-        np.testing.assert_array_equal(is_now[tuple(slice(size) for size in one.shape)], one)
+    masked = {id(layer.table) for layer in old._flatten_layers() if getattr(layer, "mask_row", False)}
+    for old_weight, is_now in zip(old.weights, built, strict=True):
+        one = old_weight.numpy()
         changed += one.shape != is_now.shape
+        if id(old_weight) in masked:
+            np.testing.assert_array_equal(is_now[-1], one[-1])
+            one = one[:-1]
+        np.testing.assert_array_equal(is_now[tuple(slice(size) for size in one.shape)], one)
     assert changed > 0
     record, place = run(after, folder.parents[1] / "updates", name="second")
     assert record.continues["fingerprint"] == RunRecord.load(folder).fingerprint
@@ -124,20 +134,77 @@ def test_new_rows_are_those_that_the_builder_makes(updated):
     assert not np.array_equal(table.numpy()[1:old], fresh[table.path][1:old])
 
 
-def test_the_optimizer_goes_on_where_it_has_slots(trained, updated):
-    setting = "training.optimizer=adam"
-    _, _, folder = trained("bpr-mf", setting)
-    after = updated("bpr-mf", setting)
-    slots = read_slots(folder / "model.keras")
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_optimizer_goes_on_where_it_has_slots(trained, updated, schedule):
+    settings = ("training.optimizer=adam", f"training.schedule={schedule}")
+    _, _, folder = trained("bpr-mf", *settings)
+    after = updated("bpr-mf", *settings)
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights) as file:
+        group = file["optimizer/vars"]
+        saved = [group[str(number)][()] for number in range(len(group))]
+    # The step, the learning rate where no schedule gives it, and two slots a weight.
+    slots = saved if schedule == "cosine" else [saved[0], *saved[2:]]
     assert slots[0] > 0, "steps were taken"
     assert after.update["kept"] == "weights and optimizer"
     model = after.build()
-    model.compile("adam")
+    model.compile(keras.optimizers.Adam(0.125))
     model.optimizer.build(model.trainable_weights)
-    assert after.start.give_slots(model)
-    for old, now in zip(slots, model.optimizer.variables, strict=True):
+    after.start.give_slots(model)
+    assert float(model.optimizer.learning_rate) == 0.125, "the rate of the update, not of the earlier run"
+    variables = [one for one in model.optimizer.variables if one.name != "learning_rate"]
+    for old, now in zip(slots, variables, strict=True):
         np.testing.assert_array_equal(now.numpy()[tuple(slice(size) for size in old.shape)], old)
+
+
+def test_an_optimizer_without_slots_and_another_one_begin_anew(updated):
     assert updated("bpr-mf", "training.optimizer=sgd").update["kept"] == "weights"
+    settings = ("training.optimizer=adam", "training.schedule=constant")
+    # Its arrays are as many and of the same shapes as Adam's.
+    after = updated("bpr-mf", *settings, training={"optimizer": "adamw"})
+    assert after.update["kept"] == "weights"
+    assert after.start.slots is None
+
+
+def test_the_vector_of_hidden_events_stays_behind_the_items():
+    def model_of(num_items):
+        history = keras.Input((2,), dtype="int32")
+        table = ItemTable(num_items, 2, mask_row=True)
+        model = keras.Model(history, table(history, look_up=True))
+        model.compile("adam")
+        model.optimizer.build(model.trainable_weights)
+        return model
+
+    old, now = model_of(3), model_of(5)
+    table = np.arange(10.0).reshape(5, 2)
+    fresh = now.weights[0].numpy()
+    start = Start({}, {}, [table], [np.array(7), table + 100, table + 200], None)
+    assert old.weights[0].shape == table.shape
+    start.give_weights(now, solved=False)
+    start.give_slots(now)
+    found, momentum = now.weights[0].numpy(), now.optimizer.variables[2].numpy()
+    np.testing.assert_array_equal(found, [*table[:4], *fresh[4:6], table[4]])
+    np.testing.assert_array_equal(momentum, [*table[:4] + 100, [0, 0], [0, 0], table[4] + 100])
+
+
+def test_times_of_microseconds_are_translated_without_overflow(toy):
+    table = replace(toy, timestamp=toy.timestamp * 10**6, ticks_per_second=10**6)
+    np.testing.assert_array_equal(translate(table, table).timestamp, table.timestamp)
+    finer = replace(toy, timestamp=toy.timestamp * 10**9 + 1999, ticks_per_second=10**9)
+    np.testing.assert_array_equal(translate(finer, table).timestamp, table.timestamp + 1)
+    np.testing.assert_array_equal(translate(toy, table).timestamp, table.timestamp)
+
+
+def test_new_ids_alone_get_the_features_of_new_interactions(toy):
+    def with_titles(table, *titles):
+        return replace(table, item_features={"title": np.array(["", *titles])})
+
+    known = with_titles(rows_of(toy, np.flatnonzero(toy.item_id <= 2)), "first", "")
+    new = with_titles(rows_of(toy, np.flatnonzero((toy.item_id > 1) & (toy.item_id <= 3))), "second", "third")
+    table = over(known, *extend_vocabularies(known, new))
+    titles = with_features_of(table, new, known).item_features["title"]
+    assert titles.tolist() == ["", "first", "", "third"]
 
 
 def test_grown_fills_the_first_rows_and_columns_alone():
@@ -175,6 +242,30 @@ def test_held_out_rows_stay_held_out(trained, updated, toy):
         zip(held.user_id, held.item_id, strict=True)
     )
     assert held.users.decode(held.user_id).tolist() == names[0].tolist()
+
+
+def test_known_events_are_not_trained_on_again_where_pairs_may_repeat(trained, updated, past_and_new, toy):
+    past, late = past_and_new
+    after = updated("sasrec", new=toy)
+    assert after.update["interactions"] == len(late)
+    assert len(after.split.train) == len(trained("sasrec")[0].split.train) + len(late)
+    repeated = replace(rows_of(past, np.arange(5)), timestamp=past.timestamp[:5] + 10**6)
+    assert updated("sasrec", new=repeated).update["interactions"] == 5
+    with pytest.raises(UsageError, match="holds no interaction that the run does not know"):
+        updated("sasrec", new=past)
+
+
+def test_without_times_held_out_pairs_are_left_out_where_pairs_may_repeat(trained, past_and_new):
+    def untimed(part):
+        return replace(part, timestamp=None)
+
+    experiment, past = trained("sasrec")[0], untimed(past_and_new[0])
+    split = experiment.split
+    parts = {name: untimed(getattr(split, name)) for name in ("train", "validation", "test")}
+    untimed_run = replace(experiment, split=replace(split, **parts), interactions=untimed(past.take([])))
+    after = extended(untimed_run, past, SOURCE, {})
+    # No pair of these data repeats.
+    assert after.update["interactions"] == len(past) - len(split.validation) - len(split.test)
 
 
 def test_a_new_rating_of_a_known_pair_replaces_the_old_one(trained, updated, toy):

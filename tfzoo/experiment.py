@@ -145,7 +145,9 @@ class Experiment:
         same_precision = record.precision == keras.config.dtype_policy().name
         # Two files may hold the same settings.
         same_settings = recorded is not None and {**recorded, "name": ""} == {**settings, "name": ""}
-        return same_settings and same_data and same_precision
+        # The data of an update do not say which share of the earlier ones is trained on again.
+        same_replay = (record.continues or {}).get("replay") == (self.update or {}).get("replay")
+        return same_settings and same_data and same_precision and same_replay
 
     def _settings(self) -> dict[str, Any]:
         settings = what_counts(self.recipe, self.task.settings)

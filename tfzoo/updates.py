@@ -21,6 +21,7 @@ from tfzoo.errors import UsageError
 from tfzoo.experiment import Experiment
 from tfzoo.runs import load_model
 from tfzoo.training.averages import arrays
+from tfzoo.training.checkpoint import Arrays
 from tfzoo.training.recipe import load_recipe
 from tfzoo.training.record import MODEL, RunRecord
 from tfzoo.training.settings import LONGEST_NAME, Recipe
@@ -38,7 +39,8 @@ def extended(
     """Return an experiment whose training part has the new interactions, too.
 
     Validation and test part stay what they are. New rows that these hold are left out; where the model's task
-    knows one row of a user and an item, a new one replaces what training had.
+    knows one row of a user and an item, a new one replaces what training had. Where it knows many, events of
+    the same user, item and time as a known one are left out, and without times the held-out pairs.
 
     Args:
         experiment: of the earlier run, refitted, see `Experiment.refitted`.
@@ -56,7 +58,7 @@ def extended(
     users, items = extend_vocabularies(known, new)
 
     def longer(part: Interactions) -> Interactions:
-        return with_features_of(over(part, users, items), new)
+        return with_features_of(over(part, users, items), new, known)
 
     before, validation, test = longer(known), longer(split.validation), longer(split.test)
     variants = {name: longer(part) for name, part in split.variants.items()}
@@ -153,9 +155,9 @@ def prepare_update(
 
     Returns:
         The experiment. A closed form is solved anew from old and new interactions. All other models go on
-        from the weights of the earlier run, and from the state of its optimizer where that keeps one, and
-        are trained on the new rows and the replayed share alone; models whose examples are whole users'
-        histories on the histories of the users with new rows.
+        from the weights of the earlier run, and from the state of its optimizer where that keeps one and is
+        of the same kind, and are trained on the new rows and the replayed share alone; models whose examples
+        are whole users' histories on the histories of the users with new rows.
 
     Raises:
         UsageError: the model's tables do not grow with the ids, or see `extended` and `update_of`.
@@ -170,14 +172,14 @@ def prepare_update(
         anew = experiment.recipe.model_copy(update={"reported": None})
         return replace(after, recipe=anew, update={**(after.update or {}), "kept": "nothing: solved anew"})
     rows = after.split.train.take(_rows_to_train(after, replay))
-    slots = read_slots(folder / MODEL) if experiment.step() is None else None
+    recipe = _recipe_of(experiment.recipe, update["epochs"], training or {})
+    slots = _slots(experiment, recipe, folder)
     found = dict(record.metrics.get("found", {}))
     builder = {**experiment.builder_options(), **automatic, **found}
     start = Start(builder, found, arrays(model.weights), slots, rows)
     if after.task.num_examples(_features(after, start), rows) == 0:
         raise UsageError(f"'{new.name}' gives no example to train on: a history needs two interactions.")
-    kept = "weights and optimizer" if slots is not None and len(slots) > 2 else "weights"
-    recipe = _recipe_of(experiment.recipe, update["epochs"], training or {})
+    kept = "weights" if slots is None else "weights and optimizer"
     return replace(after, recipe=recipe, start=start, update={**(after.update or {}), "kept": kept})
 
 
@@ -261,6 +263,16 @@ def _recipe_of(recipe: Recipe, epochs: int, training: Mapping[str, Any]) -> Reci
     )
 
 
+def _slots(experiment: Experiment, recipe: Recipe, folder: Path) -> Arrays | None:
+    """Return the earlier optimizer's state; None where it keeps none or the recipe's optimizer is another."""
+    before, now = experiment.recipe.training, recipe.training
+    # Sums of squares are no velocities, though they have the same shapes.
+    same = (before.optimizer, before.momentum) == (now.optimizer, now.momentum)
+    if not same or experiment.step() is not None:
+        return None
+    return read_slots(folder / MODEL, scheduled=before.schedule != "constant")
+
+
 def _automatic(experiment: Experiment, record: RunRecord) -> dict[str, Any]:
     """Return the builder's arguments that the data of the first run has decided."""
     if record.continues is not None:
@@ -281,12 +293,34 @@ def _pairs(part: Interactions) -> NDArray[np.int64]:
     return found
 
 
+def _known_events(
+    rows: Interactions, train: Interactions, held_out: Sequence[Interactions]
+) -> NDArray[np.bool_]:
+    """Tell which rows are events that are known already, where a user may meet an item many times.
+
+    Without times an event of the training part cannot be told from its repetition, and counts as new.
+    """
+    timed = rows.timestamp is not None
+    known = [part for part in ([train, *held_out] if timed else held_out) if len(part)]
+    if not known:
+        return np.zeros(len(rows), bool)
+    parts: list[Any] = [rows, *known]
+    events = np.concatenate([_pairs(part) for part in parts])
+    if timed:
+        # Both are numbered first: a product of pairs and times would leave the range of integers.
+        pairs = np.unique(events, return_inverse=True)[1]
+        times, moments = np.unique(np.concatenate([part.timestamp for part in parts]), return_inverse=True)
+        events = pairs * len(times) + moments
+    found: NDArray[np.bool_] = np.isin(events[: len(rows)], events[len(rows) :])
+    return found
+
+
 def _without_known(
     experiment: Experiment, rows: Interactions, train: Interactions, held_out: Sequence[Interactions]
 ) -> tuple[Interactions, Interactions]:
     """Return the new rows that may be trained on, and the old ones that they do not replace."""
     if experiment.task.needs.duplicates == "keep":
-        return rows, train
+        return rows.take(np.flatnonzero(~_known_events(rows, train, held_out))), train
     pairs = _pairs(rows)
     hidden = np.concatenate([_pairs(part) for part in held_out]) if held_out else np.empty(0, np.int64)
     last = len(rows) - 1 - first_of_cells(rows.user_id[::-1], rows.item_id[::-1], rows.num_items + 1)

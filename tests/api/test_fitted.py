@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 
 import tfzoo
+from tfzoo.api.fitted import FittedModel
 from tfzoo.errors import DataError, DataWarning, TfzooError, UsageError
+from tfzoo.experiment import Experiment
 from tfzoo.serving.client import LocalClient
+from tfzoo.training.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +214,37 @@ def test_an_update_knows_who_is_new_and_is_saved_and_loaded_as_it_is(toy, tmp_pa
         third.update(frames[0], verbose=False)
     with pytest.raises(UsageError, match="replay= must be"):
         rec.update(frames[1], replay=2.0, verbose=False)
+
+
+def test_an_update_of_histories_keeps_repeated_events(toy, ease, tmp_path, monkeypatch):
+    read = []
+
+    def prepare_update(experiment, record, folder, new, source, **options):
+        read.append(new)
+        raise UsageError("not trained here")
+
+    monkeypatch.setattr("tfzoo.api.fitted.prepare_update", prepare_update)
+    columns = {"user_col": "user_id", "item_col": "item_id", "time_col": "time"}
+    record = ease.record.model_copy(update={"model": "sasrec", "data": {"frame": "past", **columns}})
+    experiment = Experiment.prepare(load_recipe("sasrec", ""), toy, 0)
+    rec = FittedModel(experiment, toy, record, tmp_path)
+    again = pd.DataFrame({"user_id": [100, 100], "item_id": ["film-03"] * 2, "time": [1, 2]})
+    with pytest.raises(UsageError, match="not trained here"):
+        rec.update(again, verbose=False)
+    assert len(read[0]) == 2
+
+
+def test_preparing_an_update_leaves_the_random_numbers_of_the_caller(toy, ease, monkeypatch):
+    def prepare_update(*_, **options):
+        # As building a model does.
+        np.random.seed(1)
+        raise UsageError("not trained here")
+
+    monkeypatch.setattr("tfzoo.api.fitted.prepare_update", prepare_update)
+    before = np.random.get_state()[1].tolist()
+    with pytest.raises(UsageError, match="not trained here"):
+        ease.update(toy, verbose=False)
+    assert np.random.get_state()[1].tolist() == before
 
 
 def test_a_damaged_or_foreign_folder_is_one_error(ease, tmp_path):

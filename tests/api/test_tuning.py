@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -58,13 +59,19 @@ def test_it_tries_what_the_command_tries_and_fit_takes_what_it_finds(tune, frame
 
 
 @pytest.mark.filterwarnings("ignore::tfzoo.errors.DataWarning")
-def test_a_space_of_keywords_and_a_folder_that_goes_on(tune, tmp_path):
-    space = {"l2": [2.0, 20.0]}
-    first = tune(space=space, trials=1, output=tmp_path / "search")
+def test_a_space_of_keywords_and_a_folder_that_goes_on(tune, frame, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    space, random = {"l2": [2.0, 20.0]}, np.random.get_state()[1].tolist()
+    first = tune(space=space, trials=1, output="~/search", name="films")
+    assert np.random.get_state()[1].tolist() == random, "those of the caller go on"
     assert set(first.trials["builder.l2"]) <= {2.0, 20.0}
-    assert len(tune(space=space, trials=2, output=tmp_path / "search").trials) == 2
+    assert len(tune(space=space, trials=2, output=tmp_path / "search", name="films").trials) == 2
     with pytest.raises(TfzooError, match="holds a search of another space"):
-        tune(space={"l2": {"low": 1, "high": 5}}, output=tmp_path / "search")
+        tune(space={"l2": {"low": 1, "high": 5}}, output=tmp_path / "search", name="films")
+    with pytest.raises(TfzooError, match="holds a search on other data: films"):
+        tfzoo.tune(frame[1:], "ease", space=space, output="~/search", verbose=False, name="other", **COLUMNS)
+    with pytest.raises(UsageError, match="Name a folder"):
+        tune(output="")
 
 
 def test_wrong_spaces_and_a_missing_extra_are_one_message(tune, monkeypatch):

@@ -53,6 +53,8 @@ def test_updates_follow_each_other_and_all_commands_take_them(here, capsys):
     assert main(["update", run, "--data", "tuesday.csv"]) == 0
     second = capsys.readouterr().out
     assert "2 new items" in second
+    # They stand behind ids that sort after them.
+    assert main(["recommend", "--model", "saved_models/films", "--user", str(monday), "--k", "3"]) == 0
     assert main(["update", "runs/films", "--data", "monday.csv"]) == 1
     assert "saved_models/films/3 is an export of other data" in capsys.readouterr().err
 

@@ -99,6 +99,28 @@ def test_save_and_load_give_the_same_vocabulary(tmp_path_factory, raw):
     assert Vocabulary.load(path, vocabulary.dtype) == vocabulary
 
 
+@given(RAW_IDS, RAW_IDS, RAW_IDS)
+def test_an_extended_vocabulary_is_read_back(tmp_path_factory, raw, second, third):
+    known = Vocabulary.from_values([str(one) for one in raw])
+    vocabulary = known.extended([str(one) for one in second]).extended([str(one) for one in third])
+    path = tmp_path_factory.mktemp("vocabulary") / "ids.txt"
+    vocabulary.save(path)
+    again = Vocabulary.load(path, "string")
+    assert again == vocabulary
+    assert again.lookup(vocabulary.ids).tolist() == list(range(1, len(vocabulary) + 1))
+
+
+def test_numbers_that_were_put_behind_are_read_back_and_repeated_ones_refused(tmp_path):
+    vocabulary = Vocabulary.from_values([10, 30]).extended([5, 20]).extended([1, 40])
+    vocabulary.save(tmp_path / "ids.txt")
+    again = Vocabulary.load(tmp_path / "ids.txt", "int64")
+    assert again.ids.tolist() == [10, 30, 5, 20, 1, 40]
+    assert again.lookup([40, 1, 30]).tolist() == [6, 5, 2]
+    (tmp_path / "ids.txt").write_text("10\n30\n5\n10\n")
+    with pytest.raises(DataError, match="distinct"):
+        Vocabulary.load(tmp_path / "ids.txt", "int64")
+
+
 @pytest.mark.parametrize("raw", ["a\nb", "a\rb", "a\r\nb", "\n"])
 def test_an_id_with_a_line_break_survives_or_is_refused(tmp_path, raw):
     path = tmp_path / "ids.txt"

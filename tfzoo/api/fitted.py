@@ -325,24 +325,26 @@ class FittedModel:
             DataError: the data cannot be used.
         """
         columns = columns_of(self.record.data if not self._updates else self._updates[-1][1])
-        columns = replace(columns, duplicates=columns.duplicates or "last")
+        repeats = "keep" if self._experiment.task.needs.duplicates == "keep" else "last"
+        columns = replace(columns, duplicates=columns.duplicates or repeats)
         new = columns.read(data, self.record.model, name, least=1)
         console = Console(stderr=True, markup=False, quiet=not verbose)
         console.print(as_keywords(new.describe()), highlight=False, soft_wrap=True)
         source = source_of(new.name, columns)
         changed = overrides_of(model_info(self.record.model), training)
-        experiment = prepare_update(
-            self._experiment,
-            self.record,
-            self._folder,
-            new,
-            source,
-            replay=replay,
-            epochs=epochs,
-            training=training_settings(self.record.model, changed),
-        )
         folder = tempfile.TemporaryDirectory(prefix="tfzoo-")
+        # Preparing builds a model, which seeds the generators as a training does.
         with own_random_numbers():
+            experiment = prepare_update(
+                self._experiment,
+                self.record,
+                self._folder,
+                new,
+                source,
+                replay=replay,
+                epochs=epochs,
+                training=training_settings(self.record.model, changed),
+            )
             record, place = run(experiment, Path(folder.name), name=update_name(self.record, experiment))
         updates = [*self._updates, (new, source)]
         return FittedModel(experiment, self.data, record, place, updates=updates, keep=folder)

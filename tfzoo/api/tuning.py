@@ -14,6 +14,8 @@ from rich.console import Console
 from tfzoo.api.advice import without_tracing_advice
 from tfzoo.api.keywords import DIVIDER, overrides_of
 from tfzoo.api.preparing import Columns, prepare, recipe_for
+from tfzoo.api.randomness import own_random_numbers
+from tfzoo.api.storing import given_folder
 from tfzoo.api.wording import keywords_in_errors
 from tfzoo.errors import check_seed
 from tfzoo.models import model_info
@@ -33,7 +35,8 @@ class TunedSettings:
         settings: the best ones, as keyword arguments of `fit`.
         metric: of the validation part, that trials were judged by.
         value: of the best trial.
-        recipe: a recipe file with the best settings, for ``recipe=`` of `fit` and for ``tfzoo train``.
+        recipe: a recipe file with the best settings, for ``recipe=`` of `fit` and for ``tfzoo train``;
+            without ``output`` it lasts as long as this object.
         trials: one row a trial: number, state, figure, epochs, seconds, settings, and why it failed.
     """
 
@@ -87,7 +90,7 @@ def tune(
         folds: of models of ratings: judge a trial by so many trainings, each without one of so many parts of
             what is not tested on; None for one training, judged by the validation part.
         output: folder of the search, which the same call goes on with after an interruption; None for a
-            temporary one.
+            temporary one, which lasts as long as the returned object.
         user_col: see `fit`.
         item_col: see `fit`.
         rating_col: see `fit`.
@@ -116,6 +119,7 @@ def tune(
     """
     check_seed(seed)
     check_count("trials", trials, MOST_TRIALS)
+    folder = None if output is None else given_folder(output)
     optuna()
     columns = Columns(user_col, item_col, rating_col, time_col, text_col, duplicates)
     chosen = recipe_for(data, model, recipe, overrides_of(model_info(model), settings), protocol)
@@ -127,15 +131,21 @@ def tune(
     check_folds(experiment, folds)
     search = Search.of(chosen, ranges, experiment, folds)
     metric = experiment.task.monitor
-    keep = tempfile.TemporaryDirectory(prefix="tfzoo-") if output is None else None
-    found = search_settings(
-        search,
-        chosen,
-        experiment,
-        Path(keep.name, "search") if keep is not None else Path(str(output)),
-        trials,
-        on_trial=lambda trial: console.print(describe_trial(trial, metric), highlight=False, soft_wrap=True),
-    )
+    keep = None
+    if folder is None:
+        keep = tempfile.TemporaryDirectory(prefix="tfzoo-")
+        folder = Path(keep.name, "search")
+    with own_random_numbers():
+        found = search_settings(
+            search,
+            chosen,
+            experiment,
+            folder,
+            trials,
+            on_trial=lambda trial: console.print(
+                describe_trial(trial, metric), highlight=False, soft_wrap=True
+            ),
+        )
     return TunedSettings(found, keep)
 
 

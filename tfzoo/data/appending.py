@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -75,7 +76,9 @@ def translate(new: Interactions, into: Interactions) -> Interactions:
     elif timestamp is None:
         raise DataError(f"'{new.name}' has no times, which '{into.name}' has (--time-col).")
     else:
-        timestamp = timestamp * into.ticks_per_second // new.ticks_per_second
+        # Divided first: times in microseconds leave no room for the product of both rates.
+        common = math.gcd(into.ticks_per_second, new.ticks_per_second)
+        timestamp = timestamp * (into.ticks_per_second // common) // (new.ticks_per_second // common)
     if into.text is None:
         text = None
     elif text is None:
@@ -91,32 +94,35 @@ def translate(new: Interactions, into: Interactions) -> Interactions:
     )
 
 
-def with_features_of(table: Interactions, new: Interactions) -> Interactions:
+def with_features_of(table: Interactions, new: Interactions, known: Interactions) -> Interactions:
     """Return a table in which ids that only the new interactions have get the new side features.
 
     Args:
         table: over extended vocabularies, see `over`.
         new: with side features of the same names as the table's; others are left out.
+        known: over the vocabularies before; its ids keep their features.
     """
-    return replace(
-        table,
-        user_features=_filled(table.user_features, table.users, new.user_features, new.users),
-        item_features=_filled(table.item_features, table.items, new.item_features, new.items),
-    )
+    users = _filled(table.user_features, table.users, new.user_features, new.users, known.num_users)
+    items = _filled(table.item_features, table.items, new.item_features, new.items, known.num_items)
+    return replace(table, user_features=users, item_features=items)
 
 
 def _filled(
-    features: Mapping[str, NDArray], ids: Vocabulary, others: Mapping[str, NDArray], of: Vocabulary
+    features: Mapping[str, NDArray],
+    ids: Vocabulary,
+    others: Mapping[str, NDArray],
+    of: Vocabulary,
+    num_known: int,
 ) -> dict[str, NDArray]:
-    """Return features in which blank values are those that other features have of the same ids."""
+    """Return features in which those of ids behind the known ones are what others have of the same ids."""
     found, rows = dict(features), ids.lookup(of.ids)
+    added = rows > num_known
     for name in features.keys() & others.keys():
         values, more = features[name], others[name][1:]
-        blank = (values == values.dtype.type())[rows]
         # A longer text would be cut.
         kind = np.result_type(values, more) if values.dtype.kind == "U" else values.dtype
         found[name] = values.astype(kind)
-        found[name][rows[blank]] = more[blank]
+        found[name][rows[added]] = more[added]
     return found
 
 

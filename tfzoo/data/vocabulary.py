@@ -128,7 +128,10 @@ class Vocabulary:
     def load(cls, path: str | Path, dtype: str) -> Vocabulary:
         """Read what `save` wrote; ``dtype`` is ``"int64"`` or ``"string"``."""
         lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        return cls(np.array(lines, dtype=np.int64 if dtype == INTEGER else str))
+        ids = np.array(lines, dtype=np.int64 if dtype == INTEGER else str)
+        # What `extended` put behind begins, at the latest, where the order first breaks.
+        breaks = np.flatnonzero(ids[1:] <= ids[:-1])
+        return cls(ids, len(ids) - 1 - int(breaks[0]) if len(breaks) else 0)
 
 
 def _as_integers(values: NDArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

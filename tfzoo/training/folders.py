@@ -56,6 +56,10 @@ class Trained(Protocol):
     def data(self) -> Mapping[str, Any]:
         """Where the data are from, as the record says it."""
 
+    @property
+    def update(self) -> Mapping[str, Any] | None:
+        """What tells an update from others; None for a run that begins anew."""
+
     def is_of(self, record: RunRecord) -> bool:
         """Tell whether a record is of these very settings, seed and data."""
 
@@ -80,7 +84,7 @@ def refuse_another_run(folder: Path, experiment: Trained, fingerprint: str) -> N
         if record.fingerprint != fingerprint and not experiment.is_of(record):
             raise TfzooError(
                 f"{folder} holds a finished run with other settings or other data: "
-                f"{_difference(record, experiment.recipe, experiment.data)}. {KEEP_OR_REPLACE}"
+                f"{_difference(record, experiment)}. {KEEP_OR_REPLACE}"
             )
         return
     for stage in STAGES:
@@ -99,7 +103,7 @@ def _refuse_other_seeds(folder: Path, experiment: Trained) -> None:
         if not experiment.differs_by_seed(record):
             raise TfzooError(
                 f"{folder.parent} holds seed {record.seed} with other settings or other data: "
-                f"{_difference(record, experiment.recipe, experiment.data)}. {ONE_GROUP}"
+                f"{_difference(record, experiment)}. {ONE_GROUP}"
             )
 
 
@@ -135,8 +139,9 @@ def forget(folder: Path, *names: str) -> None:
             remove_leftovers(folder, f".{name}.")
 
 
-def _difference(record: RunRecord, recipe: Recipe, data: Mapping[str, Any]) -> str:
+def _difference(record: RunRecord, experiment: Trained) -> str:
     """Say what a finished run has that the one to be trained has not."""
+    recipe, data = experiment.recipe, experiment.data
     if record.model != recipe.model:
         return f"a run of {record.model}"
     changes = differences(flat_settings(recipe.model_dump(mode="json")), flat_settings(record.recipe))
@@ -145,6 +150,9 @@ def _difference(record: RunRecord, recipe: Recipe, data: Mapping[str, Any]) -> s
         return describe_changes(shown) + (", ..." if len(changes) > SHOWN else "")
     if record.precision != keras.config.dtype_policy().name:
         return f"the same recipe in the precision {record.precision}"
+    replay = (record.continues or {}).get("replay")
+    if replay != (experiment.update or {}).get("replay"):
+        return "the same recipe, " + ("no update" if replay is None else f"an update with replay {replay:g}")
     return f"the same recipe, {_other_data(record.data, data)}"
 
 

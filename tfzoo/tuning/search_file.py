@@ -111,7 +111,8 @@ class Search(BaseModel):
             found = "; ".join(f"{path} {there._range(path)}" for path in names)
             return f"of another space: {found}"
         if there.data_fingerprint != self.data_fingerprint:
-            source = there.data.get("dataset", there.data.get("file", "other data"))
+            kinds = ("dataset", "file", "frame")
+            source = next((there.data[kind] for kind in kinds if kind in there.data), "other data")
             return f"on other data: {source}"
         for name in ("seed", "folds", "precision"):
             if getattr(there, name) != getattr(self, name):
