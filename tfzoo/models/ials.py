@@ -164,7 +164,8 @@ class LeastSquares(keras.layers.Layer):
     def vectors(self, rows: Any) -> Any:
         """Return the vectors of rows, ``[B, embedding_dim]``."""
         kernel = ops.convert_to_tensor(self.kernel)
-        moments, known = (ops.convert_to_tensor(one) for one in (self.moments, self.known_items))
+        # Sums of squares and a number of items: what is solved for is never negative, what is drawn may be.
+        moments, known = (ops.maximum(one, 0.0) for one in (self.moments, self.known_items))
         counts = ops.sum(rows, axis=-1, keepdims=True) + self.unobserved_weight * known
         shared = self.unobserved_weight * moments + self.l2 * ops.power(counts, self.l2_exponent) + TINY
 
