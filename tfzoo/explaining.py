@@ -46,8 +46,8 @@ def explain(experiment: Experiment, scorer: Any, user: int, item: int) -> Explan
 
     Models that read histories or rows are asked again without each past item, which is exact: a vector that
     is learned for the user beside the history stays out of it, as for somebody with this history whom
-    training never saw, and events are the usual time apart. Models of a vector for each user and item remember
-    no single interaction; of them the past items are shown that are nearest to the item.
+    training never saw, and events are the usual time apart. Models of a vector for each user and item
+    remember no single interaction; of them the past items are shown that are nearest to the item.
 
     Args:
         experiment: of the run, refitted.
