@@ -53,7 +53,7 @@ def test_tune_speaks_alike(frame):
     for options, message in (
         ({"trials": 0}, "trials= must be at least 1"),
         ({"folds": 1, "model": "pmf"}, "folds= must be at least 2"),
-        ({"model": "popularity"}, "recipe="),
+        ({"model": "popularity"}, "nothing to search for"),
     ):
         with pytest.raises(TfzooError, match=message) as caught:
             tfzoo.tune(frame, verbose=False, **options)

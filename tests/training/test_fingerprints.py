@@ -24,7 +24,7 @@ LARGE = ("ml-1m", "amazon-2023-musical-instruments", "frappe", "yoochoose1_64")
 
 
 def committed():
-    return [RunRecord.load(path) for path in sorted(RESULTS.glob("*/*.json"))]
+    return [RunRecord.load(path) for path in sorted(RESULTS.glob("*/seed-*.json"))]
 
 
 def of(experiment, **changes):

@@ -107,7 +107,8 @@ def test_overrides_cannot_rename_what_folders_are_named_after(override: str) -> 
 def test_a_recipe_cannot_name_the_folder_itself(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("name: ../../evil\n")
-    assert load_recipe("pmf", "toy", str(path)).name == "own"
+    with pytest.raises(UsageError, match=r"'name'.*folders are named after it"):
+        load_recipe("pmf", "toy", str(path))
 
 
 @pytest.mark.parametrize("stem", ["a\\b", "a\nb", "a\x1bb", "n" * 81])

@@ -90,7 +90,7 @@ class UniformByRows(keras.Initializer):
     task="click",
     family="click",
     paper=PAPER,
-    small={"embedding_dim": 4, "bottom_units": (6,), "hidden_units": (6, 5)},
+    small={"embedding_dim": 4, "bottom_units": (), "hidden_units": (32,)},
 )
 def DLRM(
     *,
