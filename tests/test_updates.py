@@ -86,8 +86,11 @@ def updated(trained, past_and_new):
     return call
 
 
+# Sessions are divided as a whole, which `PLAIN` does not do.
 UPDATED = [
-    name for name in list_models() if task_of(name) not in NOT_BY_ID and model_info(name).solve is None
+    name
+    for name in list_models()
+    if task_of(name) not in (*NOT_BY_ID, "next-item") and model_info(name).solve is None
 ]
 
 
